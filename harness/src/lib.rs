@@ -1,0 +1,6 @@
+//! Library of the program `flexdit`: workloads in, reports out.
+//!
+//! Owns experiments, workloads, profiles, the campaign runner, metrics, plots and reports. Does not
+//! schedule (core, baselines) and does not move virtual time (sim).
+
+pub mod record;

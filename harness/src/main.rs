@@ -1,0 +1,3 @@
+//! The program `flexdit`.
+
+fn main() {}
