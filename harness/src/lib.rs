@@ -3,4 +3,6 @@
 //! Owns experiments, workloads, profiles, the campaign runner, metrics, plots and reports. Does not
 //! schedule (core, baselines) and does not move virtual time (sim).
 
+pub mod quantity;
 pub mod record;
+pub mod workload;
