@@ -3,6 +3,8 @@
 //! Owns experiments, workloads, profiles, the campaign runner, metrics, plots and reports. Does not
 //! schedule (core, baselines) and does not move virtual time (sim).
 
+pub mod plot;
 pub mod quantity;
 pub mod record;
+pub mod report;
 pub mod workload;
