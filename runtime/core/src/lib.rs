@@ -11,9 +11,12 @@
 extern crate alloc;
 
 pub mod command;
+pub mod cost;
 pub mod event;
 pub mod group;
 pub mod ids;
+pub mod migration;
+pub mod model;
 pub mod parallelism;
 pub mod request;
 pub mod system;
