@@ -104,7 +104,12 @@ pub fn bounds(requests: &[RequestRecord], world: u16) -> Vec<Bound> {
         bound(MakespanS, "critical path", Proof, critical_path(&jobs) as f64 / 1e9),
         bound(LatencyMsMean, "critical path", Proof, mean_ms(path as f64)),
         bound(LatencyMsMean, "SRPT on one machine of world speed", Proof, mean_ms(srpt)),
-        bound(LatencyMsMean, "SRPT with every request at its critical path", Estimate, mean_ms(floored)),
+        bound(
+            LatencyMsMean,
+            "SRPT with every request at its critical path",
+            Estimate,
+            mean_ms(floored),
+        ),
         bound(Violations, "critical path past the deadline", Proof, hopeless(&jobs) as f64),
         bound(Violations, "work due inside windows", Proof, window_bound(&jobs, world) as f64),
     ]
@@ -255,7 +260,9 @@ pub fn shape_bounds<'a>(
 ) -> BTreeMap<flexdit_core::Shape, ShapeBound> {
     let mut bounds = BTreeMap::new();
     for shape in shapes {
-        if !bounds.contains_key(shape) && let Some(bound) = price(shape) {
+        if !bounds.contains_key(shape)
+            && let Some(bound) = price(shape)
+        {
             bounds.insert(*shape, bound);
         }
     }

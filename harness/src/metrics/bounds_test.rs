@@ -17,7 +17,13 @@ fn record(index: usize, tiny: &Tiny) -> RequestRecord {
 /// Best (makespan, sum of latencies, deadlines missed) over every schedule on two ranks in which a
 /// request runs once, uninterrupted, on one rank or on both.
 fn brute_force(jobs: &[Tiny]) -> (u64, u64, usize) {
-    fn go(jobs: &[Tiny], left: u32, free: [u64; 2], sums: (u64, u64, usize), best: &mut (u64, u64, usize)) {
+    fn go(
+        jobs: &[Tiny],
+        left: u32,
+        free: [u64; 2],
+        sums: (u64, u64, usize),
+        best: &mut (u64, u64, usize),
+    ) {
         if left == 0 {
             *best = (best.0.min(sums.0), best.1.min(sums.1), best.2.min(sums.2));
             return;

@@ -8,9 +8,9 @@ pub mod bounds;
 pub mod lookup;
 mod rank_clock;
 mod recorder;
-mod timeline;
 pub mod stats;
 pub mod summary;
+mod timeline;
 
 pub use lookup::{Better, METRICS, Metric, metric};
 pub use recorder::{Recorder, RecorderOptions, RunInfo};

@@ -1,4 +1,5 @@
 use super::*;
+use crate::record::RankTime;
 use flexdit_core::{ArtifactId, ClassId, Edge, FailReason, Parallelism, RejectReason};
 
 const MS: u64 = 1_000_000;
@@ -21,7 +22,14 @@ fn request(id: u32, arrival: u64) -> Event {
     })
 }
 
-fn task(id: u64, request: u32, stage: Stage, first_step: u32, ranks: &[u16], degree: u8) -> Command {
+fn task(
+    id: u64,
+    request: u32,
+    stage: Stage,
+    first_step: u32,
+    ranks: &[u16],
+    degree: u8,
+) -> Command {
     Command::Launch(Task {
         id: TaskId(id),
         request: RequestId(request),
@@ -124,10 +132,15 @@ fn chunks_on_one_placement_merge_and_a_move_is_a_reconfiguration() {
 fn work_of_a_lost_rank_is_lost_and_the_rank_is_down_until_it_is_back() {
     let mut run = recorder(2);
     run.record(ms(0), &[request(0, 0)], &[task(1, 0, Stage::Denoise, 0, &[0, 1], 2)]);
-    let failed = |rank| Event::Failed { task: TaskId(1), rank: Rank(rank), why: FailReason::RankDown };
+    let failed =
+        |rank| Event::Failed { task: TaskId(1), rank: Rank(rank), why: FailReason::RankDown };
     run.record(ms(30), &[Event::RankDown(Rank(0)), failed(0), failed(1)], &[]);
     let why = RejectReason::Failed;
-    run.record(ms(50), &[Event::RankUp(Rank(0))], &[Command::Reject { request: RequestId(0), why }]);
+    run.record(
+        ms(50),
+        &[Event::RankUp(Rank(0))],
+        &[Command::Reject { request: RequestId(0), why }],
+    );
     run.record(ms(60), &[request(1, 60)], &[]);
     let run = finish(run);
     assert_eq!(run.rank_time.lost, ms(60));
