@@ -4,7 +4,6 @@
 //! schedule (core, baselines) and does not move virtual time (sim).
 
 pub mod input;
-pub mod metrics;
 pub mod plot;
 pub mod quantity;
 pub mod record;

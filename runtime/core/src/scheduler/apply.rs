@@ -1,0 +1,150 @@
+//! How decisions become commands.
+
+use super::Scheduler;
+use super::phase::{Input, Phase};
+use super::plan::Decision;
+use super::state::{InFlight, Moving};
+use crate::command::{Command, RejectReason};
+use crate::group::Group;
+use crate::ids::{ArtifactId, TaskId, TransferId};
+use crate::migration::{Located, migration};
+use crate::parallelism::Parallelism;
+use crate::task::{Stage, Task, Transfer};
+use crate::units::Nanos;
+use alloc::vec::Vec;
+
+impl Scheduler {
+    pub(super) fn apply(&mut self, now: Nanos, decision: Decision, out: &mut Vec<Command>) {
+        match decision {
+            Decision::Run { slot, group, parallelism } => {
+                self.dequeue(slot);
+                self.state.get_mut(slot).group = group;
+                let away = self.migrate(slot, parallelism, out);
+                let input = if away { Input::LaunchAway } else { Input::Launch };
+                self.state.get_mut(slot).change(input);
+                self.launch(now, slot, parallelism, out);
+            }
+            Decision::RunAhead { slot, parallelism } => {
+                let live = self.state.get(slot);
+                if self.state.credits == 0 || live.phase != Phase::Running {
+                    self.illegal += 1;
+                    return;
+                }
+                self.migrate_ahead(slot, parallelism, out);
+                self.state.get_mut(slot).change(Input::Launch);
+                self.launch(now, slot, parallelism, out);
+            }
+            Decision::Chunk { slot, steps } => self.state.get_mut(slot).chunk_steps = steps,
+            Decision::Pause { slot } => {
+                if self.state.get(slot).phase.after(Input::Pause).is_none() {
+                    self.illegal += 1;
+                    return;
+                }
+                self.dequeue(slot);
+                self.state.get_mut(slot).change(Input::Pause);
+            }
+            Decision::Resume { slot } => {
+                if self.state.get(slot).phase.after(Input::Resume).is_none() {
+                    self.illegal += 1;
+                    return;
+                }
+                self.state.get_mut(slot).change(Input::Resume);
+                self.enqueue(slot);
+            }
+            Decision::Shed { slot } => match self.state.get(slot).phase {
+                Phase::Ready | Phase::Paused => self.give_up(slot, RejectReason::Shed, out),
+                _ => self.illegal += 1,
+            },
+            Decision::Reserve { rank, until } => {
+                self.illegal += u64::from(!self.state.ranks.reserve(rank, until));
+            }
+            Decision::Unreserve { rank } => {
+                self.illegal += u64::from(!self.state.ranks.unreserve(rank));
+            }
+        }
+    }
+
+    /// Issues the transfer that the next task needs, if its inputs are not where it runs.
+    fn migrate(&mut self, slot: u32, parallelism: Parallelism, out: &mut Vec<Command>) -> bool {
+        let live = self.state.get(slot);
+        let Some(from) = live.located.clone() else { return false };
+        if self.transfer(slot, &from, parallelism, out) {
+            return true;
+        }
+        let live = self.state.get(slot);
+        let active = &live.group[..usize::from(parallelism.degree())];
+        if *from.active != *active {
+            // Replicas are already where the task runs; what lies elsewhere is not needed.
+            let stage = live.issued.stage().expect("a plan runs only what has a next task");
+            let to = Located::after(Some(&from), stage, parallelism, active);
+            self.settle(slot, to, out);
+        }
+        false
+    }
+
+    /// The same for a task queued behind another: its inputs will be where that one leaves them.
+    fn migrate_ahead(&mut self, slot: u32, parallelism: Parallelism, out: &mut Vec<Command>) {
+        let live = self.state.get(slot);
+        let Some(ahead) = live.in_flight.last() else { return };
+        let active = Group::from(&live.group[..usize::from(ahead.parallelism.degree())]);
+        let embeddings = match &live.located {
+            Some(located) => located.embeddings.clone(),
+            None => active.clone(),
+        };
+        let from =
+            Located { stage: ahead.stage, parallelism: ahead.parallelism, active, embeddings };
+        self.transfer(slot, &from, parallelism, out);
+    }
+
+    fn transfer(
+        &mut self,
+        slot: u32,
+        from: &Located,
+        parallelism: Parallelism,
+        out: &mut Vec<Command>,
+    ) -> bool {
+        let live = self.state.get(slot);
+        let stage = live.issued.stage().expect("a request with a next task");
+        let active = &live.group[..usize::from(parallelism.degree())];
+        let same = from.stage == stage && from.parallelism == parallelism;
+        if same && *from.active == *active {
+            return false;
+        }
+        let edges = migration(&self.state.costs(live).state, from, stage, parallelism, active);
+        if edges.is_empty() {
+            return false;
+        }
+        let to = Located::after(Some(from), stage, parallelism, active);
+        let version = live.version + live.in_flight.len() as u32;
+        let artifact = ArtifactId { request: live.request.id, version };
+        let transfer = TransferId(self.next_sequence());
+        let live = self.state.get_mut(slot);
+        live.moving = Some(Moving { transfer, to });
+        self.moving.insert(transfer, slot);
+        out.push(Command::Migrate(Transfer { id: transfer, artifact, edges }));
+        true
+    }
+
+    fn launch(&mut self, now: Nanos, slot: u32, parallelism: Parallelism, out: &mut Vec<Command>) {
+        let id = TaskId(self.next_sequence());
+        let live = self.state.get(slot);
+        let stage = live.issued.stage().expect("a plan runs only what has a next task");
+        let (first_step, steps) = live.issued.chunk(&live.request, live.chunk_steps);
+        let time = self.state.task_time(live, stage, steps, parallelism).unwrap_or_default();
+        let version = live.version + live.in_flight.len() as u32 + 1;
+        let output = ArtifactId { request: live.request.id, version };
+        let live = self.state.get_mut(slot);
+        live.issued = live.issued.advance(&live.request, steps);
+        if stage == Stage::Denoise {
+            live.degree = parallelism.degree();
+        }
+        let left = live.group.len() as u16;
+        live.in_flight.push(InFlight { task: id, left, failed: None, stage, steps, parallelism });
+        let (request, group) = (live.request.id, live.group.clone());
+        for &rank in group.iter() {
+            self.state.ranks.occupy(rank, id, slot, now, time);
+        }
+        let task = Task { id, request, stage, first_step, steps, parallelism, group, output };
+        out.push(Command::Launch(task));
+    }
+}
