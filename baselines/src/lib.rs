@@ -1,1 +1,20 @@
-//! Placeholder.
+//! What elastic scheduling is compared with: engines whose degree of parallelism is set once, at start-up.
+//!
+//! This crate owns the fixed-pipeline [`System`](flexdit_core::System) with its layouts (uniform
+//! degree, one pool of groups per class), its routings, and the list of every static layout that a
+//! best-static search tries. It does not run simulations and does not rank results.
+//!
+//! Invariant: a request never changes its group while it runs, and a group runs one request at a time.
+
+pub mod candidates;
+pub mod fixed_pipeline;
+pub mod layout;
+pub mod offer;
+pub mod routing;
+mod tables;
+
+pub use candidates::{LanePolicy, StaticLayout, static_candidates};
+pub use fixed_pipeline::{FixedPipeline, Options};
+pub use layout::{Layout, LayoutError, Pool};
+pub use offer::{ClassOffer, best_degrees, pools_by_work};
+pub use routing::Routing;

@@ -1,0 +1,80 @@
+//! First come, first served without any cleverness: what runs when a policy has failed.
+
+use super::holders;
+use super::registry::PolicyInfo;
+use crate::ids::RequestId;
+use crate::parallelism::Parallelism;
+use crate::scheduler::phase::Phase;
+use crate::scheduler::{Key, Plan, Policy, RequestView, View};
+use crate::task::Stage;
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+/// The registry's entry.
+pub const INFO: PolicyInfo = PolicyInfo {
+    name: "fallback",
+    doc: "first come, first served, each request as narrow as feasible; replaces a failed policy",
+    params: &[],
+    build: |_, _| Ok(Box::new(Fallback::default())),
+};
+
+/// Serves requests by arrival, each on one rank or its narrowest feasible degree.
+///
+/// It can take over from any policy in the middle of a run: requests that the other kept in queues of
+/// its own are found once, at its first decision. A request that does not fit the free ranks lets
+/// narrower ones pass, but only until enough ranks are free at one instant.
+#[derive(Clone, Debug, Default)]
+pub struct Fallback {
+    started: bool,
+    /// Requests that an earlier policy kept out of the ready queue, by arrival.
+    inherited: Vec<RequestId>,
+}
+
+impl Fallback {
+    fn take_over(&mut self, view: &View<'_>, plan: &mut Plan<'_>) {
+        let ready: BTreeSet<RequestId> = view.ready().map(|request| request.id()).collect();
+        for paused in view.requests().filter(|request| request.phase() == Phase::Paused) {
+            plan.resume(paused.id());
+        }
+        let others = view.requests().filter(|r| r.is_ready() && !ready.contains(&r.id()));
+        let mut others: Vec<_> = others.map(|r| (r.request().arrival, r.id())).collect();
+        others.sort_unstable();
+        self.inherited = others.into_iter().map(|(_, id)| id).collect();
+        self.started = true;
+    }
+}
+
+impl Policy for Fallback {
+    fn key(&self, request: &RequestView<'_>) -> Option<Key> {
+        Some([request.request().arrival.0, 0, 0])
+    }
+
+    fn decide(&mut self, view: &View<'_>, plan: &mut Plan<'_>) {
+        if !self.started {
+            self.take_over(view, plan);
+        }
+        // Whatever runs once comes back through the ready queue.
+        self.inherited.retain(|&id| {
+            view.request(id).is_some_and(|request| request.is_ready() && !run(&request, plan))
+        });
+        for request in view.ready() {
+            if plan.free() == 0 {
+                return;
+            }
+            run(&request, plan);
+        }
+    }
+}
+
+fn run(request: &RequestView<'_>, plan: &mut Plan<'_>) -> bool {
+    let (degree, parallelism) = match request.next_stage() {
+        Some(Stage::Denoise) => match request.costs().steps.first() {
+            Some(cost) => (cost.degree, cost.parallelism),
+            None => return false,
+        },
+        _ => (1, Parallelism::SINGLE),
+    };
+    plan.take(degree, holders(request))
+        .is_some_and(|grant| plan.run(request.id(), grant, parallelism))
+}
