@@ -190,7 +190,8 @@ impl Layout {
                 _ => parts.push((1, group.len())),
             }
         }
-        let parts: Vec<String> = parts.iter().map(|(n, degree)| format!("{n}xsp{degree}")).collect();
+        let parts: Vec<String> =
+            parts.iter().map(|(n, degree)| format!("{n}xsp{degree}")).collect();
         parts.join("+")
     }
 }

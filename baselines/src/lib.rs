@@ -11,6 +11,7 @@ pub mod fixed_pipeline;
 pub mod layout;
 pub mod offer;
 pub mod routing;
+#[cfg(test)]
 mod tables;
 
 pub use candidates::{LanePolicy, StaticLayout, static_candidates};

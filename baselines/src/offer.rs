@@ -132,7 +132,10 @@ mod tests {
         let pools = pools_by_work(4, &offers, &degrees);
         let ranks: u16 = pools.iter().map(|pool| pool.degree * pool.groups).sum();
         assert_eq!(ranks, 4);
-        assert_eq!(pools.iter().map(|p| (p.degree, p.groups)).collect::<Vec<_>>(), [(1, 2), (2, 1)]);
+        assert_eq!(
+            pools.iter().map(|p| (p.degree, p.groups)).collect::<Vec<_>>(),
+            [(1, 2), (2, 1)]
+        );
     }
 
     #[test]
@@ -141,9 +144,9 @@ mod tests {
         offers[0].share = 100.0;
         let degrees = best_degrees(16, &offers).unwrap();
         let pools = pools_by_work(16, &offers, &degrees);
-        assert_eq!(pools.iter().map(|p| (p.degree, p.groups)).collect::<Vec<_>>(), [
-            (1, 12),
-            (4, 1)
-        ]);
+        assert_eq!(
+            pools.iter().map(|p| (p.degree, p.groups)).collect::<Vec<_>>(),
+            [(1, 12), (4, 1)]
+        );
     }
 }

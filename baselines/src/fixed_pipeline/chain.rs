@@ -44,8 +44,7 @@ impl Chain<'_> {
         let entry = costs.step_entry(self.ranks.len() as u16);
         let wide = entry.expect("a bound request is priced at the group's degree").parallelism;
         let ends = if self.replicated { wide } else { Parallelism::SINGLE };
-        let stages =
-            [(Stage::TextEncode, ends), (Stage::Denoise, wide), (Stage::VaeDecode, ends)];
+        let stages = [(Stage::TextEncode, ends), (Stage::Denoise, wide), (Stage::VaeDecode, ends)];
         let mut in_flight = InFlight { tasks: Vec::with_capacity(3), releases: Vec::new() };
         let mut located: Option<Located> = None;
         for (made, (stage, parallelism)) in (version..).zip(stages) {
@@ -57,10 +56,7 @@ impl Chain<'_> {
             let id = TaskId(sequence.next());
             in_flight.tasks.push((id, self.ranks.len() as u32));
             out.push(Command::Launch(self.task(id, stage, parallelism, made + 1)));
-            located = Some(match located.take() {
-                None => Located::encoded(parallelism, active.into()),
-                Some(from) => from.after(stage, parallelism, active),
-            });
+            located = Some(Located::after(located.as_ref(), stage, parallelism, active));
         }
         self.leftovers(version, ends, &mut in_flight);
         in_flight

@@ -12,8 +12,8 @@ use crate::routing::Routing;
 use chain::{Chain, Sequence};
 use flexdit_core::cost::{Estimator, ShapeCosts};
 use flexdit_core::{
-    ClassId, Command, Counters, Event, FailReason, Group, Nanos, Rank, RejectReason, Request,
-    RequestId, Shape, System, TaskId,
+    ArtifactId, ClassId, Command, Counters, Event, FailReason, Group, Nanos, Rank, RejectReason,
+    Request, RequestId, Shape, System, TaskId,
 };
 use group::{Ended, GroupState};
 use std::collections::{BTreeMap, VecDeque};
@@ -58,14 +58,15 @@ struct Live {
 /// ```
 /// use flexdit_baselines::{FixedPipeline, Layout, Options};
 /// use flexdit_core::System;
-/// # let estimator = flexdit_baselines::fixed_pipeline::doc_estimator(4);
+/// use flexdit_core::cost::{CostBook, TableEstimator};
+/// let estimator = std::sync::Arc::new(TableEstimator::new(CostBook::default(), 4));
 /// let system = FixedPipeline::new(Layout::uniform(4, 2).unwrap(), Options::default(), estimator);
 /// assert_eq!(system.prebuilt().len(), 2); // its communicators exist before the first request
 /// ```
 pub struct FixedPipeline {
     options: Options,
     layout: Layout,
-    estimator: Arc<dyn Estimator + Send + Sync>,
+    estimator: Arc<dyn Estimator>,
     costs: BTreeMap<Shape, Arc<ShapeCosts>>,
     groups: Vec<GroupState>,
     group_of: Vec<Option<usize>>,
@@ -82,11 +83,7 @@ pub struct FixedPipeline {
 
 impl FixedPipeline {
     /// A pipeline on the groups of `layout`; `estimator` is what it believes about costs.
-    pub fn new(
-        layout: Layout,
-        options: Options,
-        estimator: Arc<dyn Estimator + Send + Sync>,
-    ) -> Self {
+    pub fn new(layout: Layout, options: Options, estimator: Arc<dyn Estimator>) -> Self {
         let world = usize::from(layout.world());
         let groups: Vec<_> = layout.groups().iter().cloned().map(GroupState::new).collect();
         let mut group_of = vec![None; world];
@@ -171,10 +168,11 @@ impl FixedPipeline {
             let degree = groups[group].ranks.len() as u16;
             costs.remaining(request.shape.steps, true, true, degree)
         };
-        let picked = self.options.routing.pick(self.layout.groups_of(request.class), turn, |group| {
-            let work = groups[group].unfinished(now)?;
-            estimate(group).map(|_| work)
-        });
+        let picked =
+            self.options.routing.pick(self.layout.groups_of(request.class), turn, |group| {
+                let work = groups[group].unfinished(now)?;
+                estimate(group).map(|_| work)
+            });
         let Some((group, estimate)) = picked.and_then(|group| Some((group, estimate(group)?)))
         else {
             return self.homeless.push_back(id);
@@ -243,11 +241,20 @@ impl FixedPipeline {
 
     fn end(&mut self, now: Nanos, group: usize, ended: Ended, out: &mut Vec<Command>) {
         let id = ended.request;
-        for (artifact, ranks) in ended.releases {
-            out.push(Command::Release { artifact, ranks });
-        }
         let live = self.live.get_mut(&id).expect("a running request is live");
+        let first = live.version + 1;
         live.version += chain::VERSIONS;
+        if ended.failed.is_none() {
+            let release = |(artifact, ranks)| Command::Release { artifact, ranks };
+            out.extend(ended.releases.into_iter().map(release));
+        } else {
+            // How far it got is not known here: free whatever it may have made.
+            let ranks = &self.groups[group].ranks;
+            out.extend((first..=live.version).map(|version| Command::Release {
+                artifact: ArtifactId { request: id, version },
+                ranks: ranks.clone(),
+            }));
+        }
         let reject = |why| Command::Reject { request: id, why };
         let end = match ended.failed {
             _ if live.cancelled => reject(RejectReason::Cancelled),
@@ -322,9 +329,6 @@ impl System for FixedPipeline {
         }
     }
 }
-
-#[doc(hidden)]
-pub use crate::tables::qwen_estimator as doc_estimator;
 
 #[cfg(test)]
 mod tests;
