@@ -3,6 +3,7 @@
 //! Owns experiments, workloads, profiles, the campaign runner, metrics, plots and reports. Does not
 //! schedule (core, baselines) and does not move virtual time (sim).
 
+pub mod experiment;
 pub mod input;
 pub mod plot;
 pub mod quantity;

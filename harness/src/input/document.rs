@@ -119,7 +119,8 @@ impl Document {
         self.error_at(self.root.place(key), key, message.into())
     }
 
-    fn error_at(&self, at: Place, key: &str, message: String) -> InputError {
+    /// An error about `key` at a known place.
+    pub fn error_at(&self, at: Place, key: &str, message: impl Into<String>) -> InputError {
         match self.overrides.get(at.column as usize) {
             Some(option) if at.line == 0 => InputError::new(option.clone(), message).key(key),
             _ => InputError::new(self.file.clone(), message).at(at.line, at.column).key(key),
@@ -155,6 +156,7 @@ fn options() -> serde_yaml::Options {
         },
         alias_limits: aliases,
         non_finite_float_policy: serde_yaml::options::NonFiniteFloatPolicy::PassThrough,
+        strict_booleans: true,
         with_snippet: false,
     }
 }

@@ -1,0 +1,182 @@
+//! What the simulator charges beside the stages' own durations. Every default is stated in the report.
+
+use super::choice::Switch;
+use crate::quantity::{Bandwidth, Duration};
+use flexdit_core::Nanos;
+use schemars::JsonSchema;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What the simulator charges beside the stages' own durations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Costs {
+    /// Moving a request's state between ranks.
+    pub migration: Migration,
+    /// Forming the group of a multi-rank task.
+    pub group_setup: GroupSetup,
+    /// Overhead on every rank of a task before it computes; default 5us.
+    pub launch: Duration,
+    /// Time from a command to its arrival at a rank, and from a rank's report to the system's
+    /// knowledge of it; default 10us.
+    pub control_plane: Duration,
+    /// Time that one decision of a policy takes; `0` (the default) makes decisions instant.
+    pub planning: Duration,
+    /// Random spread of stage durations; default off.
+    pub jitter: Switch<Jitter>,
+    /// Occasional slow tasks; default off.
+    pub stragglers: Switch<Stragglers>,
+    /// Ranks that fail and come back; default off.
+    pub faults: Switch<Faults>,
+    /// Whether a rank's memory bounds what may run on it; default true.
+    pub memory: bool,
+}
+
+impl Default for Costs {
+    fn default() -> Self {
+        Self {
+            migration: Migration::default(),
+            group_setup: GroupSetup::default(),
+            launch: Duration(Nanos::from_micros(5)),
+            control_plane: Duration(Nanos::from_micros(10)),
+            planning: Duration::default(),
+            jitter: Switch::Off,
+            stragglers: Switch::Off,
+            faults: Switch::Off,
+            memory: true,
+        }
+    }
+}
+
+/// Moving a request's state between ranks: latency + bytes / bandwidth for each copy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Migration {
+    /// Fixed part of every copy; default 100us.
+    pub latency: Duration,
+    /// Bytes a second between two ranks; default: the GPU's link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<Bandwidth>,
+    /// Which ranks a copy keeps busy; default both.
+    pub occupy: Occupy,
+}
+
+impl Default for Migration {
+    fn default() -> Self {
+        let latency = Duration(Nanos::from_micros(100));
+        Self { latency, bandwidth: None, occupy: Occupy::Both }
+    }
+}
+
+/// Which ranks a copy keeps busy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Occupy {
+    /// The rank that sends and the rank that pulls.
+    #[default]
+    Both,
+    /// The rank that pulls; the sender goes on computing.
+    Destination,
+}
+
+/// When forming a group costs time. Groups that a system builds at start-up never do.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupSetup {
+    /// Never.
+    Free,
+    /// Every multi-rank task pays this (group-free collectives).
+    PerUse(Duration),
+    /// A task pays this when its group differs from the one its request had before.
+    Fixed(Duration),
+    /// The first task on a rank set pays this (communicators); later ones find it in a cache.
+    FirstUse(FirstUse),
+}
+
+impl Default for GroupSetup {
+    fn default() -> Self {
+        Self::PerUse(Duration(Nanos::from_micros(60)))
+    }
+}
+
+/// Price of a communicator and how many are kept: `778ms`, or `{time: 778ms, capacity: 64}`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(with = "FirstUseSchema")]
+pub struct FirstUse {
+    /// What making one takes.
+    pub time: Duration,
+    /// How many are kept, least recently used out first; default: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u32>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "FirstUse")]
+struct FirstUseMap {
+    /// What making a communicator takes.
+    time: Duration,
+    /// How many are kept, least recently used out first; default: all.
+    capacity: Option<u32>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only the schema is made from it")]
+enum FirstUseSchema {
+    /// What making a communicator takes; all are kept.
+    Time(Duration),
+    /// With the number kept.
+    Map(FirstUseMap),
+}
+
+impl<'de> Deserialize<'de> for FirstUse {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TimeOrMap;
+        impl<'de> Visitor<'de> for TimeOrMap {
+            type Value = FirstUse;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration such as 778ms, or `{time, capacity}`")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<FirstUse, E> {
+                let time = text.parse().map_err(E::custom)?;
+                Ok(FirstUse { time, capacity: None })
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<FirstUse, A::Error> {
+                let map = FirstUseMap::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(FirstUse { time: map.time, capacity: map.capacity })
+            }
+        }
+        deserializer.deserialize_any(TimeOrMap)
+    }
+}
+
+/// Stage durations are multiplied by a log-normal factor of mean 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Jitter {
+    /// Coefficient of variation of the factor; above 0, at most 1.
+    pub cv: f64,
+}
+
+/// Some tasks take longer.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stragglers {
+    /// Chance that a task is one; 0 to 1.
+    pub probability: f64,
+    /// Its duration is multiplied by this; at least 1.
+    pub factor: f64,
+}
+
+/// Ranks fail at random, lose what they hold, and come back empty.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Faults {
+    /// Mean time between two failures of one rank (exponential).
+    pub mtbf: Duration,
+    /// Mean time until it is back (exponential).
+    pub repair: Duration,
+}

@@ -1,0 +1,371 @@
+//! The systems compared: one kind each, with its parameters.
+
+use crate::workload::Named;
+use schemars::JsonSchema;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A system under test: a name and one kind.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct SystemSpec {
+    /// What tables, plots and checks call it; unique in the experiment.
+    pub name: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub kind: SystemKind,
+}
+
+/// What a system is.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SystemKind {
+    /// Equal groups made at start-up; a request runs on one from text encode to VAE decode, first in,
+    /// first out, the whole group held throughout.
+    FixedPipeline(FixedPipeline),
+    /// The fixed pipeline on one group of all ranks.
+    Legacy(Legacy),
+    /// Fixed pipelines with each class at its best static degree, the world cut by offered work.
+    Rssp(Rssp),
+    /// Fixed pipelines in pools, each for some classes.
+    ClassMap(ClassMap),
+    /// Equal groups that run task by task; a request keeps its lane, its degree never changes.
+    Lanes(Lanes),
+    /// The best of all static layouts on this workload, found by running them.
+    BestStatic(BestStatic),
+    /// Task-level scheduling; a request's ranks and degree may change at every task boundary.
+    Elastic(Elastic),
+}
+
+/// Names of the kinds, in the order of the documentation.
+pub(crate) const KINDS: [&str; 7] =
+    ["fixed-pipeline", "legacy", "rssp", "class-map", "lanes", "best-static", "elastic"];
+
+impl SystemKind {
+    /// The key that selects it.
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::FixedPipeline(_) => KINDS[0],
+            Self::Legacy(_) => KINDS[1],
+            Self::Rssp(_) => KINDS[2],
+            Self::ClassMap(_) => KINDS[3],
+            Self::Lanes(_) => KINDS[4],
+            Self::BestStatic(_) => KINDS[5],
+            Self::Elastic(_) => KINDS[6],
+        }
+    }
+}
+
+/// Equal groups that run whole requests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FixedPipeline {
+    /// Ranks of each group; divides the world.
+    #[schemars(range(min = 1))]
+    pub degree: u16,
+    /// How an arriving request is bound to a group; default least-work.
+    #[serde(default)]
+    pub routing: Routing,
+    /// Whether all ranks of a group run text encode and VAE decode; default: the first, the others wait.
+    #[serde(default)]
+    pub replicated: bool,
+}
+
+/// How an arriving request is bound to a group.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Routing {
+    /// The group with the least estimated unfinished work.
+    #[default]
+    LeastWork,
+    /// Each group in turn.
+    RoundRobin,
+    /// Least work among the groups listed for the request's class (numbered from 0); other classes
+    /// may use every group.
+    ClassMap(Named<Vec<u16>>),
+}
+
+/// One group of all ranks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Legacy {
+    /// Whether all ranks run text encode and VAE decode; default: the first, the others wait.
+    pub replicated: bool,
+}
+
+/// Each class at its best static degree.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rssp {
+    /// Degree of each class; classes left out get the degree at which they are fastest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub degrees: Option<Named<u16>>,
+    /// Whether all ranks of a group run text encode and VAE decode.
+    pub replicated: bool,
+}
+
+/// Fixed pipelines in pools.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClassMap {
+    /// The pools; together at most the world.
+    pub pools: Vec<ClassPool>,
+    /// Whether all ranks of a group run text encode and VAE decode.
+    #[serde(default)]
+    pub replicated: bool,
+}
+
+/// Equal groups for some classes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClassPool {
+    /// Ranks of each group.
+    #[schemars(range(min = 1))]
+    pub degree: u16,
+    /// How many groups.
+    #[schemars(range(min = 1))]
+    pub groups: u16,
+    /// The classes served; left out: every class that no pool names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+}
+
+/// Lanes of one degree.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lanes {
+    /// Order of the requests of a lane.
+    pub policy: LanePolicy,
+    /// Ranks of each lane; divides the world.
+    #[schemars(range(min = 1))]
+    pub degree: u16,
+    /// Tasks queued behind the running one, so that ranks do not wait for the control plane;
+    /// default 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_ahead: Option<u8>,
+}
+
+/// Order of the requests of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LanePolicy {
+    /// First come, first served.
+    Fcfs,
+    /// Least estimated work first, not preemptive.
+    Sjf,
+    /// Least remaining work first, decided anew at every task boundary.
+    Srtf,
+}
+
+impl LanePolicy {
+    /// The name in the registry of policies.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fcfs => "fcfs",
+            Self::Sjf => "sjf",
+            Self::Srtf => "srtf",
+        }
+    }
+}
+
+/// The best of all static layouts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BestStatic {
+    /// The column of summary.csv that decides; default slo_attainment, ties by latency_ms_mean.
+    #[serde(default = "attainment")]
+    pub metric: String,
+}
+
+fn attainment() -> String {
+    "slo_attainment".to_owned()
+}
+
+/// Task-level scheduling by a policy of the registry. Keys other than these are its parameters:
+/// `flexdit policies` lists them.
+#[derive(Clone, Debug, PartialEq, JsonSchema)]
+pub struct Elastic {
+    /// The policy.
+    pub policy: String,
+    /// Tasks that may be queued behind the running one with the policy's consent; default 1.
+    pub run_ahead: Option<u8>,
+    /// Most requests in the system at once; more are rejected. Default: no bound.
+    pub queue: Option<u32>,
+    /// The policy's own parameters.
+    #[serde(flatten)]
+    pub params: BTreeMap<String, ParamValue>,
+}
+
+/// A parameter's value as written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ParamValue {
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// Any other number.
+    Float(f64),
+    /// Text: a name or a quantity with its unit.
+    Text(String),
+}
+
+impl fmt::Display for ParamValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(value) => value.fmt(f),
+            Self::Int(value) => value.fmt(f),
+            Self::Float(value) => value.fmt(f),
+            Self::Text(value) => value.fmt(f),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SystemSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameAndKind;
+        impl<'de> Visitor<'de> for NameAndKind {
+            type Value = SystemSpec;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map with `name` and one kind of system")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SystemSpec, A::Error> {
+                let mut name = None;
+                let mut kind: Option<SystemKind> = None;
+                while let Some(KindKey(key)) = map.next_key()? {
+                    if key == "name" {
+                        name = Some(map.next_value()?);
+                        continue;
+                    }
+                    let next = read_kind(key, &mut map)?;
+                    if let Some(first) = kind.replace(next) {
+                        return Err(A::Error::custom(format_args!(
+                            "expected one kind of system, got both `{}` and `{key}`",
+                            first.key()
+                        )));
+                    }
+                }
+                let name = name.ok_or_else(|| A::Error::missing_field("name"))?;
+                let kind = kind.ok_or_else(|| {
+                    A::Error::custom(format_args!(
+                        "expected one of `{}`, got none",
+                        KINDS.join("`, `")
+                    ))
+                })?;
+                Ok(SystemSpec { name, kind })
+            }
+        }
+        deserializer.deserialize_any(NameAndKind)
+    }
+}
+
+/// A key of a system: its own type, so that an unknown one is refused at the key's place.
+struct KindKey(&'static str);
+
+impl<'de> Deserialize<'de> for KindKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const KEYS: &[&str] =
+            &["name", KINDS[0], KINDS[1], KINDS[2], KINDS[3], KINDS[4], KINDS[5], KINDS[6]];
+        let key = String::deserialize(deserializer)?;
+        let known = KEYS.iter().find(|known| **known == key);
+        known.map(|known| Self(known)).ok_or_else(|| D::Error::unknown_field(&key, KEYS))
+    }
+}
+
+fn read_kind<'de, A: MapAccess<'de>>(key: &str, map: &mut A) -> Result<SystemKind, A::Error> {
+    Ok(match key {
+        "fixed-pipeline" => SystemKind::FixedPipeline(map.next_value()?),
+        "legacy" => SystemKind::Legacy(map.next_value()?),
+        "rssp" => SystemKind::Rssp(map.next_value()?),
+        "class-map" => SystemKind::ClassMap(map.next_value()?),
+        "lanes" => SystemKind::Lanes(map.next_value()?),
+        "best-static" => SystemKind::BestStatic(map.next_value()?),
+        _ => SystemKind::Elastic(map.next_value()?),
+    })
+}
+
+impl Serialize for Elastic {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("policy", &self.policy)?;
+        if let Some(run_ahead) = self.run_ahead {
+            map.serialize_entry("run_ahead", &run_ahead)?;
+        }
+        if let Some(queue) = self.queue {
+            map.serialize_entry("queue", &queue)?;
+        }
+        for (name, value) in &self.params {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Elastic {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PolicyAndParams;
+        impl<'de> Visitor<'de> for PolicyAndParams {
+            type Value = Elastic;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map with `policy` and its parameters")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Elastic, A::Error> {
+                let (mut policy, mut run_ahead, mut queue) = (None, None, None);
+                let mut params = BTreeMap::new();
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "policy" => policy = Some(map.next_value()?),
+                        "run_ahead" => run_ahead = map.next_value()?,
+                        "queue" => queue = map.next_value()?,
+                        _ => {
+                            let Scalar(value) = map.next_value()?;
+                            params.insert(key, value);
+                        }
+                    }
+                }
+                let policy = policy.ok_or_else(|| A::Error::missing_field("policy"))?;
+                Ok(Elastic { policy, run_ahead, queue, params })
+            }
+        }
+        deserializer.deserialize_any(PolicyAndParams)
+    }
+}
+
+/// A parameter's value, refused with words rather than "no variant matched".
+struct Scalar(ParamValue);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl Visitor<'_> for Any {
+            type Value = Scalar;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number, true, false or text")
+            }
+            fn visit_bool<E>(self, value: bool) -> Result<Scalar, E> {
+                Ok(Scalar(ParamValue::Bool(value)))
+            }
+            fn visit_i64<E>(self, value: i64) -> Result<Scalar, E> {
+                Ok(Scalar(ParamValue::Int(value)))
+            }
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Scalar, E> {
+                let value =
+                    i64::try_from(value).map_err(|_| E::custom("the number is too large"))?;
+                self.visit_i64(value)
+            }
+            fn visit_f64<E>(self, value: f64) -> Result<Scalar, E> {
+                Ok(Scalar(ParamValue::Float(value)))
+            }
+            fn visit_str<E>(self, value: &str) -> Result<Scalar, E> {
+                Ok(Scalar(ParamValue::Text(value.to_owned())))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}

@@ -1,0 +1,225 @@
+//! Whether the keys make sense together. Every refusal names the key, its place and the reason.
+
+use super::expect::Expectation;
+use super::metrics::METRICS;
+use super::{Cluster, Costs, Experiment, SystemKind};
+use crate::input::{Document, InputError, suggestion};
+
+/// Most ranks a world may have.
+pub const MAX_WORLD: u16 = 1024;
+
+/// Checks one experiment; `document` gives places.
+///
+/// # Errors
+/// The first thing that does not make sense.
+pub fn check(experiment: &Experiment, document: &Document) -> Result<(), InputError> {
+    let check = Check { document };
+    check.seeds(experiment)?;
+    check.cluster(&experiment.cluster)?;
+    check.models(experiment)?;
+    check.costs(&experiment.costs)?;
+    let bias = experiment.estimates.bias;
+    check.require(bias > 0.0, "estimates.bias", || format!("expected above 0, got {bias}"))?;
+    check.systems(experiment)?;
+    check.expectations(experiment)
+}
+
+struct Check<'a> {
+    document: &'a Document,
+}
+
+impl Check<'_> {
+    fn fail<T>(&self, key: &str, message: String) -> Result<T, InputError> {
+        Err(self.document.error(key, message))
+    }
+
+    fn require(
+        &self,
+        holds: bool,
+        key: &str,
+        message: impl FnOnce() -> String,
+    ) -> Result<(), InputError> {
+        if holds { Ok(()) } else { self.fail(key, message()) }
+    }
+
+    /// Refuses `name` unless it is a candidate.
+    fn known(
+        &self,
+        kind: &str,
+        key: &str,
+        name: &str,
+        candidates: &[&str],
+    ) -> Result<(), InputError> {
+        if candidates.contains(&name) {
+            return Ok(());
+        }
+        let (message, hint) = suggestion(kind, name, candidates);
+        Err(InputError { hint, ..self.document.error(key, message) })
+    }
+
+    fn seeds(&self, experiment: &Experiment) -> Result<(), InputError> {
+        let seeds = &experiment.seeds;
+        self.require(!seeds.is_empty(), "seeds", || "expected at least one seed, got none".into())?;
+        for (index, seed) in seeds.iter().enumerate() {
+            self.require(!seeds[..index].contains(seed), &format!("seeds[{index}]"), || {
+                format!("the seed {seed} stands twice")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn cluster(&self, cluster: &Cluster) -> Result<(), InputError> {
+        let world = cluster.world;
+        self.require((1..=MAX_WORLD).contains(&world), "cluster.world", || {
+            format!("expected 1 to {MAX_WORLD} ranks, got {world}")
+        })?;
+        if let Some(per_node) = cluster.ranks_per_node {
+            self.require(
+                per_node >= 1 && world % per_node == 0 || per_node > world && per_node > 0,
+                "cluster.ranks_per_node",
+                || format!("expected a divisor of the world of {world} ranks, got {per_node}"),
+            )?;
+        }
+        for (index, &degree) in cluster.degrees.iter().flatten().enumerate() {
+            self.degree(&format!("cluster.degrees[{index}]"), degree, world)?;
+        }
+        for (index, &degree) in cluster.patch_degrees.iter().flatten().enumerate() {
+            self.degree(&format!("cluster.patch_degrees[{index}]"), degree.into(), world)?;
+        }
+        Ok(())
+    }
+
+    fn degree(&self, key: &str, degree: u16, world: u16) -> Result<(), InputError> {
+        self.require(degree >= 1, key, || "expected a degree of at least 1, got 0".into())?;
+        self.require(degree <= world, key, || {
+            format!("degree {degree} is above the world of {world} ranks")
+        })
+    }
+
+    fn models(&self, experiment: &Experiment) -> Result<(), InputError> {
+        if experiment.model.is_some() && experiment.models.is_some() {
+            return self.fail("models", "expected either `model` or `models`, got both".into());
+        }
+        let names = experiment.model_names();
+        self.require(!names.is_empty(), "", || "missing key `model` (or `models`)".into())
+    }
+
+    fn costs(&self, costs: &Costs) -> Result<(), InputError> {
+        if let Some(bandwidth) = costs.migration.bandwidth {
+            self.require(bandwidth.0 > 0.0, "costs.migration.bandwidth", || {
+                format!("expected above 0, got {bandwidth}")
+            })?;
+        }
+        if let Some(jitter) = costs.jitter.on() {
+            self.require(jitter.cv > 0.0 && jitter.cv <= 1.0, "costs.jitter.cv", || {
+                format!("expected above 0 and at most 1, got {}", jitter.cv)
+            })?;
+        }
+        if let Some(stragglers) = costs.stragglers.on() {
+            let chance = stragglers.probability;
+            self.require((0.0..=1.0).contains(&chance), "costs.stragglers.probability", || {
+                format!("expected 0 to 1, got {chance}")
+            })?;
+            self.require(stragglers.factor >= 1.0, "costs.stragglers.factor", || {
+                format!("expected at least 1, got {}", stragglers.factor)
+            })?;
+        }
+        if let Some(faults) = costs.faults.on() {
+            for (key, time) in
+                [("costs.faults.mtbf", faults.mtbf), ("costs.faults.repair", faults.repair)]
+            {
+                self.require(time.0.0 > 0, key, || format!("expected above 0, got {time}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn systems(&self, experiment: &Experiment) -> Result<(), InputError> {
+        let systems = &experiment.systems;
+        self.require(!systems.is_empty(), "systems", || {
+            "expected at least one system, got none".into()
+        })?;
+        for (index, system) in systems.iter().enumerate() {
+            let key = format!("systems[{index}]");
+            let name = format!("{key}.name");
+            self.require(!system.name.trim().is_empty(), &name, || {
+                "expected a name, got empty text".into()
+            })?;
+            if let Some(first) = systems[..index].iter().position(|s| s.name == system.name) {
+                return self.fail(
+                    &name,
+                    format!("`{}` is already the name of systems[{first}]", system.name),
+                );
+            }
+            let key = format!("{key}.{}", system.kind.key());
+            self.system(&key, &system.kind, experiment.cluster.world)?;
+        }
+        Ok(())
+    }
+
+    fn system(&self, key: &str, kind: &SystemKind, world: u16) -> Result<(), InputError> {
+        match kind {
+            SystemKind::FixedPipeline(spec) => {
+                self.dividing(&format!("{key}.degree"), spec.degree, world)
+            }
+            SystemKind::Lanes(spec) => self.dividing(&format!("{key}.degree"), spec.degree, world),
+            SystemKind::Rssp(spec) => {
+                for (class, &degree) in spec.degrees.iter().flat_map(|map| map.iter()) {
+                    self.degree(&format!("{key}.degrees.{class}"), degree, world)?;
+                }
+                Ok(())
+            }
+            SystemKind::ClassMap(spec) => {
+                let mut needed = 0;
+                for (index, pool) in spec.pools.iter().enumerate() {
+                    let key = format!("{key}.pools[{index}]");
+                    self.degree(&format!("{key}.degree"), pool.degree, world)?;
+                    self.require(pool.groups >= 1, &format!("{key}.groups"), || {
+                        "expected at least 1, got 0".into()
+                    })?;
+                    needed += u64::from(pool.degree) * u64::from(pool.groups);
+                }
+                self.require(!spec.pools.is_empty(), &format!("{key}.pools"), || {
+                    "expected at least one pool, got none".into()
+                })?;
+                self.require(needed <= u64::from(world), &format!("{key}.pools"), || {
+                    format!("the pools need {needed} ranks, the world has {world}")
+                })
+            }
+            SystemKind::BestStatic(spec) => {
+                let names: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
+                self.known("metric", &format!("{key}.metric"), &spec.metric, &names)
+            }
+            SystemKind::Legacy(_) | SystemKind::Elastic(_) => Ok(()),
+        }
+    }
+
+    /// A degree that cuts the world into equal groups.
+    fn dividing(&self, key: &str, degree: u16, world: u16) -> Result<(), InputError> {
+        self.degree(key, degree, world)?;
+        let left = world % degree;
+        self.require(left == 0, key, || {
+            format!(
+                "degree {degree} does not divide the world of {world} ranks: {left} would stay \
+                 unused"
+            )
+        })
+    }
+
+    fn expectations(&self, experiment: &Experiment) -> Result<(), InputError> {
+        let systems: Vec<&str> = experiment.systems.iter().map(|s| s.name.as_str()).collect();
+        let metrics: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
+        for (index, text) in experiment.expect.iter().enumerate() {
+            let key = format!("expect[{index}]");
+            let check: Expectation = match text.parse() {
+                Ok(check) => check,
+                Err(reason) => return self.fail(&key, reason),
+            };
+            for reference in check.references() {
+                self.known("system", &key, &reference.system, &systems)?;
+                self.known("metric", &key, &reference.metric, &metrics)?;
+            }
+        }
+        Ok(())
+    }
+}
