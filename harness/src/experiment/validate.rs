@@ -75,7 +75,7 @@ impl Check<'_> {
         })?;
         if let Some(per_node) = cluster.ranks_per_node {
             self.require(
-                per_node >= 1 && world % per_node == 0 || per_node > world && per_node > 0,
+                per_node >= 1 && (per_node > world || world.is_multiple_of(per_node)),
                 "cluster.ranks_per_node",
                 || format!("expected a divisor of the world of {world} ranks, got {per_node}"),
             )?;
