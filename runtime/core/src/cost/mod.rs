@@ -3,11 +3,14 @@
 //! Owns curves, tables and the sums over stages. It does not charge anything (the drivers do) and
 //! knows no policy. Invariant: unknown is `None`, never zero.
 
+pub mod analytic;
 pub mod curve;
+pub mod derive;
 pub mod estimate;
 pub mod price;
 pub mod table;
 
+pub use analytic::Analytic;
 pub use curve::{Curve, Quadratic};
 pub use estimate::{DegreeCost, Estimator, ShapeCosts, TableEstimator};
 pub use price::{Price, Provenance};
