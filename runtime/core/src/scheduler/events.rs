@@ -114,11 +114,11 @@ impl Scheduler {
         if !live.in_flight.is_empty() {
             return self.notices.push(Notice::Boundary(id));
         }
-        self.to_boundary(slot, out);
+        self.become_ready(slot, out);
     }
 
     /// Nothing is in flight: the request is ready again, or ends if it was cancelled.
-    fn to_boundary(&mut self, slot: u32, out: &mut Vec<Command>) {
+    fn become_ready(&mut self, slot: u32, out: &mut Vec<Command>) {
         let live = self.state.get_mut(slot);
         let id = live.request.id;
         if live.phase == Phase::Cancelling {
@@ -150,7 +150,7 @@ impl Scheduler {
         }
         live.retries += 1;
         self.forget_lost_state(slot);
-        self.to_boundary(slot, out);
+        self.become_ready(slot, out);
     }
 
     /// Goes back to the last version whose every part is still on a rank that is up.

@@ -1,0 +1,137 @@
+//! What the simulator charges beside computing; every part has a default and can be switched off.
+
+use flexdit_core::Nanos;
+use serde::{Deserialize, Serialize};
+
+/// Who is occupied while state moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Occupies {
+    /// The pulling rank and the rank pulled from: neither starts a task until the copy is done. A source that
+    /// is computing goes on computing meanwhile.
+    #[default]
+    Both,
+    /// Only the pulling rank.
+    Destination,
+}
+
+/// Price of moving state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MigrationCharge {
+    /// Fixed time of each copy.
+    pub latency: Nanos,
+    /// Bytes a second of each copy; 0 means free of charge by size.
+    pub bytes_per_second: u64,
+    /// Who is occupied.
+    pub occupies: Occupies,
+}
+
+impl MigrationCharge {
+    /// Moving state takes no time.
+    pub const FREE: Self =
+        Self { latency: Nanos::ZERO, bytes_per_second: 0, occupies: Occupies::Both };
+
+    /// Time of one copy of `bytes`.
+    pub fn copy(&self, bytes: flexdit_core::Bytes) -> Nanos {
+        if self.bytes_per_second == 0 {
+            return self.latency;
+        }
+        let ns = u128::from(bytes.0) * 1_000_000_000 / u128::from(self.bytes_per_second);
+        self.latency + Nanos(ns as u64)
+    }
+}
+
+impl Default for MigrationCharge {
+    /// 100 us a copy and 200 GB/s.
+    fn default() -> Self {
+        Self {
+            latency: Nanos::from_micros(100),
+            bytes_per_second: 200_000_000_000,
+            occupies: Occupies::Both,
+        }
+    }
+}
+
+/// Price of making ranks able to talk as a group. Prebuilt groups are free in every mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupSetup {
+    /// Nothing.
+    Free,
+    /// Group-free collectives: every task on several ranks pays.
+    PerUse(Nanos),
+    /// A reconfiguration pays: a task on several ranks whose rank set is not that of the request's last such task.
+    Fixed(Nanos),
+    /// Communicators: the first use of a rank set pays; the least recently used falls out of the cache.
+    FirstUse {
+        /// Cost of creating a communicator.
+        cost: Nanos,
+        /// Communicators kept; 0 means without bound.
+        capacity: u32,
+    },
+}
+
+impl Default for GroupSetup {
+    /// 60 us a use, the published cost of group-free set-up.
+    fn default() -> Self {
+        Self::PerUse(Nanos::from_micros(60))
+    }
+}
+
+/// Tasks that take longer than they should.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stragglers {
+    /// Chance that a task is slow, 0 to 1.
+    pub probability: f64,
+    /// How many times longer a slow task takes, at least 1.
+    pub factor: f64,
+    /// Ranks that are always slow: `(rank, factor)`; the slowest rank of a group sets its pace.
+    pub slow_ranks: Vec<(u16, f64)>,
+}
+
+/// Everything charged beside the stage times of the profile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Charges {
+    /// Moving state between ranks.
+    pub migration: MigrationCharge,
+    /// Forming groups.
+    pub group_setup: GroupSetup,
+    /// Launch overhead of every task, on its ranks.
+    pub launch: Nanos,
+    /// From a decision to the arrival of its commands at the ranks.
+    pub control_plane: Nanos,
+    /// Planning time of every decision, added to the control plane.
+    pub planning: Nanos,
+    /// Relative standard deviation of task times (log-normal, mean 1).
+    pub jitter: f64,
+    /// Slow tasks and ranks.
+    pub stragglers: Stragglers,
+}
+
+impl Charges {
+    /// Nothing but the stage times.
+    pub fn free() -> Self {
+        Self {
+            migration: MigrationCharge::FREE,
+            group_setup: GroupSetup::Free,
+            launch: Nanos::ZERO,
+            control_plane: Nanos::ZERO,
+            planning: Nanos::ZERO,
+            jitter: 0.0,
+            stragglers: Stragglers::default(),
+        }
+    }
+}
+
+impl Default for Charges {
+    /// Migration, group set-up as in their types; launch 5 us, control plane 10 us; the rest off.
+    fn default() -> Self {
+        Self {
+            migration: MigrationCharge::default(),
+            group_setup: GroupSetup::default(),
+            launch: Nanos::from_micros(5),
+            control_plane: Nanos::from_micros(10),
+            ..Self::free()
+        }
+    }
+}
