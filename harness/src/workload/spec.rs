@@ -57,10 +57,10 @@ pub struct ClassSpec {
     /// Frames; default 1, an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frames: Option<u32>,
-    /// Denoising steps; default 50.
+    /// Denoising steps; default: those of the model's published pipeline, 50 for most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u32>,
-    /// Text tokens of the prompt; default 512.
+    /// Text tokens of the prompt; default 512, or the model's most if that is less.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text_tokens: Option<u32>,
     /// Whether guidance runs two forwards a step; default: as the model's usual requests do.
@@ -223,9 +223,9 @@ pub struct PhaseSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PoissonSpec {
-    /// Requests a minute, whatever the world; with `target_load` only its presence matters.
-    #[serde(default = "one")]
-    pub per_min: f64,
+    /// Requests a minute, whatever the world; may be left out if there is a `target_load`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_min: Option<f64>,
     /// Stop after this many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<u32>,
@@ -238,9 +238,9 @@ pub struct PoissonSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GammaSpec {
-    /// Requests a minute on average, whatever the world.
-    #[serde(default = "one")]
-    pub per_min: f64,
+    /// Requests a minute on average; may be left out if there is a `target_load`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_min: Option<f64>,
     /// Coefficient of variation of the gaps: 1 is Poisson, 3 is bursty. From 0.05 to 20.
     pub cv: f64,
     /// Stop after this many.
@@ -406,4 +406,20 @@ fn hour() -> Duration {
 
 fn session_gap() -> [Duration; 2] {
     [Duration(Nanos::from_secs(30)), Duration(Nanos::from_secs(100))]
+}
+
+/// Refuses what is not a finite number above 0.
+pub(super) fn positive(value: f64) -> Result<(), String> {
+    if value.is_finite() && value > 0.0 {
+        return Ok(());
+    }
+    Err(format!("expected a number above 0, got {value}"))
+}
+
+/// Refuses what is not a finite number of at least 0.
+pub(super) fn not_negative(value: f64) -> Result<(), String> {
+    if value.is_finite() && value >= 0.0 {
+        return Ok(());
+    }
+    Err(format!("expected a number of at least 0, got {value}"))
 }
