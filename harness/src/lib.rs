@@ -5,6 +5,7 @@
 
 pub mod experiment;
 pub mod input;
+pub mod metrics;
 pub mod plot;
 pub mod quantity;
 pub mod record;

@@ -3,9 +3,10 @@
 use flexdit_core::{
     Bytes, ClassId, Counters, Group, Nanos, Parallelism, RejectReason, RequestId, Stage,
 };
+use serde::{Deserialize, Serialize};
 
 /// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// Its result went out at this instant.
     Completed(Nanos),
@@ -16,7 +17,7 @@ pub enum Outcome {
 }
 
 /// One request's life.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RequestRecord {
     /// Ordinal in the workload.
     pub id: RequestId,
@@ -32,12 +33,20 @@ pub struct RequestRecord {
     pub first_start: Option<Nanos>,
     /// How it ended.
     pub outcome: Outcome,
-    /// Sum of duration x computing ranks over its tasks, overhead included.
+    /// Sum of duration x ranks occupied over its finished tasks, overhead and held ranks included.
     pub gpu_time: Nanos,
+    /// Rank-time inside `gpu_time` that was computing.
+    pub busy: Nanos,
+    /// Least rank-time that any layout of the charged prices needs for it; `None` when not priced.
+    pub least_work: Option<Nanos>,
+    /// Least latency that any layout of the charged prices allows on this world.
+    pub least_latency: Option<Nanos>,
     /// Changes of its rank set between consecutive denoise tasks.
     pub reconfigurations: u32,
     /// Transfers made for it.
     pub migrations: u32,
+    /// Its tasks that paid for forming a group.
+    pub group_setups: u32,
 }
 
 impl RequestRecord {
@@ -57,7 +66,7 @@ impl RequestRecord {
 }
 
 /// A run of consecutive tasks of one request's stage on an unchanged placement.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SpanRecord {
     /// Whose work.
     pub request: RequestId,
@@ -77,6 +86,8 @@ pub struct SpanRecord {
     pub started: Nanos,
     /// When the last task ended.
     pub ended: Nanos,
+    /// Time inside, per rank, that its tasks took, overhead included; the rest are short gaps.
+    pub occupied: Nanos,
     /// Time inside, per computing rank, that was group set-up.
     pub setup: Nanos,
     /// Time inside, per computing rank, that was launch overhead.
@@ -86,7 +97,7 @@ pub struct SpanRecord {
 }
 
 /// One transfer as it happened.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MigrationRecord {
     /// Whose state moved.
     pub request: RequestId,
@@ -100,8 +111,20 @@ pub struct MigrationRecord {
     pub destinations: Group,
 }
 
+/// Why a rank without work was idle, from the state of the whole system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IdleCause {
+    /// No request in the system.
+    #[default]
+    NoWork,
+    /// Some live request had nothing in flight: the policy left the rank free.
+    Waiting,
+    /// Every live request had something in flight.
+    Drain,
+}
+
 /// Where rank-time went; the parts sum to world x makespan exactly.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RankTime {
     /// Computing.
     pub busy: Nanos,
@@ -113,19 +136,21 @@ pub struct RankTime {
     pub drain: Nanos,
     /// Held by a task on fewer ranks than its group (text encode, VAE decode of a fixed group).
     pub held: Nanos,
-    /// Pulling state.
+    /// Pulling or sending state, with nothing to compute meanwhile.
     pub migration: Nanos,
     /// Forming groups.
     pub group_setup: Nanos,
     /// Launch overhead, control-plane latency, and waiting for the other ranks of a task.
     pub control_plane: Nanos,
+    /// Occupied by tasks that failed or never ended: their work was lost.
+    pub lost: Nanos,
     /// Down.
     pub down: Nanos,
 }
 
 impl RankTime {
     /// Name and value of every part, in the order of the tables; `busy` first.
-    pub fn parts(&self) -> [(&'static str, Nanos); 9] {
+    pub fn parts(&self) -> [(&'static str, Nanos); 10] {
         [
             ("busy", self.busy),
             ("no work", self.no_work),
@@ -135,6 +160,7 @@ impl RankTime {
             ("migration", self.migration),
             ("group set-up", self.group_setup),
             ("control plane", self.control_plane),
+            ("lost work", self.lost),
             ("rank down", self.down),
         ]
     }
@@ -146,7 +172,7 @@ impl RankTime {
 }
 
 /// One run: one system, one seed, one point of the sweep.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// The system's name in the experiment.
     pub system: String,
@@ -156,14 +182,20 @@ pub struct RunRecord {
     pub point: usize,
     /// Ranks.
     pub world: u16,
-    /// End of the last event.
+    /// Instant of the last event or command.
     pub makespan: Nanos,
-    /// Every request of the workload, in ordinal order.
+    /// Every request that arrived, in ordinal order.
     pub requests: Vec<RequestRecord>,
-    /// Every span, by start.
+    /// Spans by start; all of them, or none when they were not kept or too many.
     pub spans: Vec<SpanRecord>,
-    /// Every transfer, by start.
+    /// Transfers by start, kept and dropped with the spans.
     pub migrations: Vec<MigrationRecord>,
+    /// From when on free ranks idled for which cause, kept and dropped with the spans.
+    pub idle_causes: Vec<(Nanos, IdleCause)>,
+    /// Bytes that all transfers put on links.
+    pub migrated: Bytes,
+    /// Sum of the durations of all transfers.
+    pub migration_time: Nanos,
     /// Where rank-time went.
     pub rank_time: RankTime,
     /// Group set-ups charged.
@@ -179,11 +211,11 @@ pub struct RunRecord {
 }
 
 /// One point of a sweep: the values of the swept keys, `(key, value as written)`; empty without one.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SweepPoint(pub Vec<(String, String)>);
 
 /// All runs of one experiment, with the names that records refer to by index.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Campaign {
     /// The experiment's name.
     pub name: String,
