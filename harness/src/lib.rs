@@ -5,9 +5,12 @@
 
 pub mod experiment;
 pub mod input;
+pub mod log;
 pub mod metrics;
 pub mod plot;
 pub mod quantity;
 pub mod record;
 pub mod report;
+pub mod results;
+pub mod trace;
 pub mod workload;

@@ -13,5 +13,7 @@ pub mod summary;
 mod timeline;
 
 pub use lookup::{Better, METRICS, Metric, metric};
+#[cfg(test)]
+pub(crate) use recorder::tests::small_run;
 pub use recorder::{Recorder, RecorderOptions, RunInfo};
 pub use summary::{Summary, summarise};

@@ -504,4 +504,4 @@ pub(crate) fn blank_request(id: u32) -> RequestRecord {
 
 #[cfg(test)]
 #[path = "recorder_test.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -58,8 +58,8 @@ fn finish(recorder: Recorder) -> RunRecord {
     run
 }
 
-#[test]
-fn every_cause_of_a_rank_not_computing_has_its_part() {
+/// The run that the first test works out by hand.
+pub(crate) fn small_run() -> RunRecord {
     let mut run = recorder(2);
     // 0-10 no work; 10-20 one waits; 20-50 text on rank 0 with rank 1 held, 2 ms of set-up.
     run.record(ms(10), &[request(0, 10)], &[]);
@@ -68,7 +68,12 @@ fn every_cause_of_a_rank_not_computing_has_its_part() {
     // 50-90 denoise on rank 0 alone; rank 1 drains.
     run.record(ms(50), &ends, &[task(2, 0, Stage::Denoise, 0, &[0], 1)]);
     run.record(ms(90), &[finished(2, 0, 50, 0)], &[Command::Complete(RequestId(0))]);
-    let run = finish(run);
+    finish(run)
+}
+
+#[test]
+fn every_cause_of_a_rank_not_computing_has_its_part() {
+    let run = small_run();
     let expect = RankTime {
         busy: ms(27 + 40),
         no_work: ms(20),
