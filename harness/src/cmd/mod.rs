@@ -1,0 +1,74 @@
+//! The command line: one file per sub-command, each with its arguments and one `run`.
+
+mod completions;
+mod explain;
+mod workload;
+
+use clap::{Parser, Subcommand};
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+/// Exit code of a failed check, gate or run.
+pub const FAILED: u8 = 1;
+/// Exit code of bad input, as clap's for bad usage.
+pub const BAD_INPUT: u8 = 2;
+
+/// Compares elastic with fixed parallelism for serving diffusion transformers.
+///
+/// Every system under test is scheduled on the same workload at the same prices; results are exact
+/// for a file and a seed, on any machine.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Exit codes: 0 done, 1 a check or gate failed, 2 bad input.
+
+Start with `flexdit explain` for the vocabulary.";
+
+/// The sub-commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Workload(workload::Args),
+    Explain(explain::Args),
+    Completions(completions::Args),
+}
+
+/// Runs one sub-command.
+pub fn execute(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Workload(args) => workload::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+/// Writes to standard output; a reader that went away (`| head`) is not an error.
+pub fn print(text: &str) -> anyhow::Result<ExitCode> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent_and_documented() {
+        let mut command = Cli::command();
+        command.build();
+        command.clone().debug_assert();
+        for sub in command.get_subcommands() {
+            assert!(sub.get_about().is_some(), "{} has no help", sub.get_name());
+            for arg in sub.get_arguments() {
+                assert!(arg.get_help().is_some(), "{} of {}", arg.get_id(), sub.get_name());
+            }
+        }
+    }
+}
