@@ -52,6 +52,9 @@ fn parse(text: &str, units: &[(&str, f64)], what: &str) -> Result<f64, String> {
 
 /// The value in its largest unit that leaves it at least 1, in decimal units only.
 fn show(value: f64, units: &[(&str, f64)], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if value == 0.0 {
+        return f.write_str("0");
+    }
     let decimal = || units.iter().filter(|(name, _)| !name.contains('i'));
     let (name, factor) = decimal()
         .rev()

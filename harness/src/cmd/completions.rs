@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 /// Print a completion script for a shell
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  flexdit completions bash > ~/.local/share/bash-completion/completions/flexdit")]
+#[command(
+    after_help = "Example:\n  flexdit completions bash > ~/.local/share/bash-completion/completions/flexdit"
+)]
 pub struct Args {
     /// The shell
     shell: Shell,
