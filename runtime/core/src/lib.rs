@@ -18,6 +18,7 @@ pub mod ids;
 pub mod migration;
 pub mod model;
 pub mod parallelism;
+pub mod policy;
 pub mod rank_set;
 pub mod request;
 pub mod scheduler;

@@ -48,6 +48,23 @@ struct Entry {
 /// with a budget cannot be with a smaller one, so widening each entry in turn until it cannot gives
 /// the same result in one walk.
 ///
+/// ```
+/// use flexdit_core::policy::scenario;
+/// let report = scenario::run(
+///     "policy edf-best-fit
+///      world 4
+///      shape S 100 60 35
+///      at 0 S steps=4 due=320
+///      at 0 S steps=4 due=450",
+/// );
+/// // Two ranks each meet both deadlines; nobody needs four.
+/// assert_eq!(
+///     report,
+///     "S0: 0 encode {0}; 10 denoise u2 {0,1} x4; 250 decode {0}; done 260 in time\n\
+///      S1: 0 encode {1}; 10 denoise u2 {2,3} x4; 250 decode {2}; done 260 in time\n"
+/// );
+/// ```
+///
 /// # Source
 /// GF-DiT (arXiv 2606.13501); `hopeless-last` is an addition, off by default.
 #[derive(Clone, Debug, Default)]
@@ -117,11 +134,10 @@ impl EdfBestFit {
     fn place(&mut self, view: &View<'_>, plan: &mut Plan<'_>) {
         for entry in &mut self.entries {
             let Some(request) = view.request(entry.id) else { continue };
-            if entry.choice.is_some() && request.degree() == entry.degree {
-                if let Some(grant) = plan.take_exact(request.group()) {
-                    plan.run(entry.id, grant, parallelism(&request, entry));
-                    entry.done = true;
-                }
+            let sticky = entry.choice.is_some() && request.degree() == entry.degree;
+            if sticky && let Some(grant) = plan.take_exact(request.group()) {
+                plan.run(entry.id, grant, parallelism(&request, entry));
+                entry.done = true;
             }
         }
         for entry in self.entries.iter().filter(|entry| !entry.done) {

@@ -23,6 +23,22 @@ pub const INFO: PolicyInfo = PolicyInfo {
 /// when the degree stays and all are free, and takes the lowest free ranks otherwise. Everything is
 /// decided anew at every task boundary, so an urgent request takes all ranks and the others wait.
 ///
+/// ```
+/// use flexdit_core::policy::scenario;
+/// let report = scenario::run(
+///     "policy edf-greedy
+///      world 2
+///      shape S 100 60
+///      at 0 S steps=2 due=900
+///      at 0 S steps=2 due=400",
+/// );
+/// assert_eq!(
+///     report,
+///     "S0: 0 encode {1}; 130 denoise 1 {1} x1; 230 denoise u2 {0,1} x1; 290 decode {0}; done 300 in time\n\
+///      S1: 0 encode {0}; 10 denoise u2 {0,1} x2; 130 decode {0}; done 140 in time\n"
+/// );
+/// ```
+///
 /// # Source
 /// The greedy policy of GF-DiT (arXiv 2606.13501).
 #[derive(Clone, Copy, Debug, Default)]

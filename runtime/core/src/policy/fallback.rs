@@ -24,6 +24,22 @@ pub const INFO: PolicyInfo = PolicyInfo {
 /// It can take over from any policy in the middle of a run: requests that the other kept in queues of
 /// its own are found once, at its first decision. A request that does not fit the free ranks lets
 /// narrower ones pass, but only until enough ranks are free at one instant.
+///
+/// ```
+/// use flexdit_core::policy::scenario;
+/// let report = scenario::run(
+///     "policy fallback
+///      world 1
+///      shape S 100
+///      at 0 S steps=1 due=900
+///      at 5 S steps=1 due=200",
+/// );
+/// assert_eq!(
+///     report,
+///     "S0: 0 encode {0}; 10 denoise 1 {0} x1; 110 decode {0}; done 120 in time\n\
+///      S1: 120 encode {0}; 130 denoise 1 {0} x1; 230 decode {0}; done 240 late\n"
+/// );
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Fallback {
     started: bool,

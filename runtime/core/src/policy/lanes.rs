@@ -84,6 +84,25 @@ const VACANT: Slot = Slot { lane: NO_LANE, remaining: Nanos::ZERO, queued: None 
 /// lowest) and stays there. The lane is held by its request throughout: text encode and VAE decode
 /// run on the lane's first rank while the others wait. A decision looks only at lanes on which
 /// something happened. A lane is lost while one of its ranks is down; its requests move to others.
+///
+/// ```
+/// use flexdit_core::policy::scenario;
+/// let report = scenario::run(
+///     "policy srtf degree=2
+///      world 4
+///      shape S 100 60
+///      at 0 S steps=9
+///      at 0 S steps=5
+///      at 5 S steps=1",
+/// );
+/// // The third joins the lane with less work and passes the longer one there after its encode.
+/// assert_eq!(
+///     report,
+///     "S0: 0 encode {0,1}; 10 denoise u2 {0,1} x9; 550 decode {0,1}; done 560\n\
+///      S1: 0 encode {2,3}; 90 denoise u2 {2,3} x5; 390 decode {2,3}; done 400\n\
+///      S2: 10 encode {2,3}; 20 denoise u2 {2,3} x1; 80 decode {2,3}; done 90\n"
+/// );
+/// ```
 #[derive(Debug)]
 pub struct Lanes {
     order: LaneOrder,
@@ -110,7 +129,7 @@ impl Lanes {
         world: u16,
         run_ahead: bool,
     ) -> Result<Self, ParamError> {
-        if degree == 0 || world % degree != 0 {
+        if degree == 0 || !world.is_multiple_of(degree) {
             return Err(ParamError::NotDivisible { degree, world });
         }
         let ranks = |i| Group::consecutive(Rank(i * degree), usize::from(degree));
@@ -339,7 +358,9 @@ impl Policy for Lanes {
 
     fn decide(&mut self, view: &View<'_>, plan: &mut Plan<'_>) {
         for id in self.infeasible.drain(..) {
-            plan.shed(id);
+            if view.request(id).is_some() {
+                plan.shed(id);
+            }
         }
         let mut kept = 0;
         for i in 0..self.dirty.len() {

@@ -10,6 +10,7 @@ pub mod lanes;
 pub mod load_adaptive;
 pub mod params;
 pub mod registry;
+pub mod scenario;
 
 #[cfg(test)]
 mod tests;

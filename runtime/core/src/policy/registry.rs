@@ -6,6 +6,9 @@ use super::{edf_best_fit, edf_greedy, fallback, lanes, load_adaptive};
 use crate::scheduler::Policy;
 use alloc::boxed::Box;
 
+/// Makes a policy for a world of so many ranks out of checked parameters.
+pub type Build = fn(&Params, u16) -> Result<Box<dyn Policy>, ParamError>;
+
 /// One registered policy.
 #[derive(Clone, Copy, Debug)]
 pub struct PolicyInfo {
@@ -16,7 +19,7 @@ pub struct PolicyInfo {
     /// The parameters it declares.
     pub params: &'static [ParamInfo],
     /// Builds it for a world from checked parameters; [`build`] is the safe way in.
-    pub build: fn(&Params, u16) -> Result<Box<dyn Policy>, ParamError>,
+    pub build: Build,
 }
 
 /// Every policy, in the order of help texts.

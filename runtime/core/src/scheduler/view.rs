@@ -84,6 +84,12 @@ impl<'a> View<'a> {
         self.state.live
     }
 
+    /// Every live request, in no particular but a reproducible order; costs a walk over all.
+    pub fn requests(&self) -> impl Iterator<Item = RequestView<'a>> + 'a {
+        let view = *self;
+        self.state.live_slots().map(move |slot| view.at(slot))
+    }
+
     /// Ready requests that have a [`Key`], in its order.
     pub fn ready(&self) -> impl Iterator<Item = RequestView<'a>> + 'a {
         let view = *self;
