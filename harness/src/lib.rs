@@ -4,6 +4,7 @@
 //! schedule (core, baselines) and does not move virtual time (sim).
 
 pub mod experiment;
+pub mod gate;
 pub mod glossary;
 pub mod input;
 pub mod log;
