@@ -1,6 +1,6 @@
 //! Every word of the program's vocabulary in one table: terms, metrics, charges, systems, policies.
 
-use crate::experiment::METRICS;
+use crate::metrics::{Better, METRICS};
 
 /// What sort of thing a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,10 +53,10 @@ pub fn all() -> Vec<Meaning> {
         .map(|(kind, name, text)| Meaning { name, kind, text: text.to_owned() })
         .collect();
     all.extend(METRICS.iter().map(|metric| {
-        let better = match metric.more_is_better {
-            Some(true) => " More is better.",
-            Some(false) => " Less is better.",
-            None => "",
+        let better = match metric.better {
+            Better::Higher => " More is better.",
+            Better::Lower => " Less is better.",
+            Better::Neither => "",
         };
         let text = format!("{}{better}", metric.doc);
         Meaning { name: metric.name, kind: Kind::Metric, text }

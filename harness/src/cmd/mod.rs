@@ -2,6 +2,7 @@
 
 mod completions;
 mod explain;
+mod gate;
 mod workload;
 
 use clap::{Parser, Subcommand};
@@ -33,6 +34,7 @@ Start with `flexdit explain` for the vocabulary.";
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Workload(workload::Args),
+    Gate(gate::Args),
     Explain(explain::Args),
     Completions(completions::Args),
 }
@@ -41,6 +43,7 @@ pub enum Command {
 pub fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Workload(args) => workload::run(&args),
+        Command::Gate(args) => gate::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Completions(args) => completions::run(&args),
     }

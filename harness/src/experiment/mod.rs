@@ -8,7 +8,6 @@ mod cluster;
 mod costs;
 pub mod expect;
 mod load;
-mod metrics;
 mod profile;
 pub mod schema;
 mod system;
@@ -19,7 +18,6 @@ pub use cluster::{Cluster, Estimates};
 pub use costs::{Costs, Faults, FirstUse, GroupSetup, Jitter, Migration, Occupy, Stragglers};
 pub use expect::Expectation;
 pub use load::{Loaded, Point};
-pub use metrics::{METRICS, MetricInfo, metric};
 pub use profile::{ProfileFormat, ProfileImport, ProfileRef};
 pub use system::{
     BestStatic, ClassMap, ClassPool, Elastic, FixedPipeline, LanePolicy, Lanes, Legacy, ParamValue,

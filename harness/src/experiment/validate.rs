@@ -1,9 +1,9 @@
 //! Whether the keys make sense together. Every refusal names the key, its place and the reason.
 
 use super::expect::Expectation;
-use super::metrics::METRICS;
 use super::{Cluster, Costs, Experiment, SystemKind};
 use crate::input::{Document, InputError, suggestion};
+use crate::metrics::METRICS;
 
 /// Most ranks a world may have.
 pub const MAX_WORLD: u16 = 1024;

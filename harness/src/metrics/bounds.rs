@@ -6,7 +6,8 @@
 //! They do not hold with jitter that can shorten a task, or for layouts that no price describes.
 
 use crate::record::RequestRecord;
-use flexdit_core::Nanos;
+use flexdit_core::cost::{CostBook, CostModel as _, CostStage};
+use flexdit_core::{Nanos, Shape};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -246,22 +247,44 @@ fn moore_hodgson(due: &[(u64, u64, u64)], from: u64, to: u64, world: u64) -> usi
     missed
 }
 
-/// Least cost of a stage over `(degree, duration)` layouts: (rank-time, duration).
-pub fn least(layouts: impl Iterator<Item = (u16, Nanos)>) -> Option<(Nanos, Nanos)> {
+/// Least work and latency of a shape over every layout of its table on at most `world` ranks.
+/// `None` if a stage is not priced at all.
+pub fn shape_bound(book: &CostBook, world: u16, shape: &Shape) -> Option<ShapeBound> {
+    let table = book.table(shape)?;
+    let encode = table.encode(shape)?.time;
+    let layouts = [true, false].map(|guidance| table.layouts(CostStage::Step { guidance }));
+    let steps = layouts.into_iter().flatten().filter(|layout| layout.degree() <= world);
+    let step =
+        least(steps.filter_map(|layout| Some((layout.degree(), table.step(shape, layout)?.time))))?;
+    let patches = 1..=u8::try_from(world).unwrap_or(u8::MAX);
+    let decode = least(
+        patches.filter_map(|patch| Some((u16::from(patch), table.decode(shape, patch)?.time))),
+    )?;
+    let steps = u64::from(shape.steps);
+    Some(ShapeBound {
+        work: encode + step.0 * steps + decode.0,
+        latency: encode + step.1 * steps + decode.1,
+    })
+}
+
+/// The least rank-time and the least duration over layouts `(degree, duration)`.
+fn least(layouts: impl Iterator<Item = (u16, Nanos)>) -> Option<(Nanos, Nanos)> {
     layouts
         .map(|(degree, time)| (time * u64::from(degree), time))
         .reduce(|a, b| (a.0.min(b.0), a.1.min(b.1)))
 }
 
-/// Bounds of every shape that occurs, from a function that prices one.
+/// Bounds of every shape that occurs and is priced; for
+/// [`Recorder::with_bounds`](super::Recorder::with_bounds).
 pub fn shape_bounds<'a>(
-    shapes: impl Iterator<Item = &'a flexdit_core::Shape>,
-    price: impl Fn(&flexdit_core::Shape) -> Option<ShapeBound>,
-) -> BTreeMap<flexdit_core::Shape, ShapeBound> {
+    book: &CostBook,
+    world: u16,
+    shapes: impl IntoIterator<Item = &'a Shape>,
+) -> BTreeMap<Shape, ShapeBound> {
     let mut bounds = BTreeMap::new();
     for shape in shapes {
         if !bounds.contains_key(shape)
-            && let Some(bound) = price(shape)
+            && let Some(bound) = shape_bound(book, world, shape)
         {
             bounds.insert(*shape, bound);
         }

@@ -107,3 +107,46 @@ fn misses_in_separate_windows_add_up() {
     let requests: Vec<_> = jobs.iter().enumerate().map(|(i, job)| record(i, job)).collect();
     assert_eq!(best_proof(&bounds(&requests, 2), Quantity::Violations).unwrap().value, 2.0);
 }
+
+#[test]
+fn a_shape_is_bounded_by_its_cheapest_and_its_fastest_layouts() {
+    use flexdit_core::Parallelism;
+    use flexdit_core::cost::{CostEntry, CostTable, Curve, Mode, Provenance};
+    let model = flexdit_core::model::model("qwen-image").unwrap();
+    let gpu = flexdit_core::model::gpu("h20").unwrap();
+    let mut table = CostTable::new(model, gpu, Mode::Eager);
+    let mut set = |stage, layout, ms: f64| {
+        let curve = Curve::constant(ms);
+        let provenance = Provenance::Published;
+        table.insert(stage, layout, CostEntry { curve, provenance, source: "test".into() });
+    };
+    for (stage, ms) in [
+        (CostStage::TextEncode, 55.0),
+        (CostStage::DitPrepare, 50.0),
+        (CostStage::TimestepPrepare, 2.0),
+        (CostStage::VaeDecode, 100.0),
+        (CostStage::Finalize, 1.0),
+    ] {
+        set(stage, Parallelism::SINGLE, ms);
+    }
+    for (degree, ms) in [(1, 10.0), (2, 4.0), (4, 3.0), (8, 1.0)] {
+        set(CostStage::Step { guidance: false }, Parallelism::ulysses(degree), ms);
+    }
+    let book = CostBook::new(vec![table]);
+    let shape = Shape {
+        height: 512,
+        width: 512,
+        frames: 1,
+        text_tokens: 512,
+        steps: 10,
+        ..Shape::default()
+    };
+    let bounds = shape_bounds(&book, 4, [&shape, &shape]);
+    // Two ranks are the cheapest, four the fastest; eight are too many.
+    let fixed = 55 + 50 + 2 + 100 + 1;
+    let expect = ShapeBound {
+        work: Nanos::from_millis(fixed + 10 * 8),
+        latency: Nanos::from_millis(fixed + 10 * 3),
+    };
+    assert_eq!(bounds[&shape], expect);
+}
