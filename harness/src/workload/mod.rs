@@ -6,6 +6,7 @@
 
 pub mod arrivals;
 pub mod classes;
+pub mod describe;
 pub mod export;
 #[cfg(test)]
 mod fixture;

@@ -160,6 +160,11 @@ pub(super) fn import(
         }
     }
     let path = context.base_dir.join(&source.path);
+    if source.format == TraceFormat::Mooncake {
+        let message = "this format holds arrival times only; combine them with classes by \
+                       `arrivals: {trace: {format: mooncake, path: ..}}`";
+        return Err(InputError::new(path.display().to_string(), message));
+    }
     let rows = read(source.format, &path, source.client_deadline)?;
     let file = path.display().to_string();
     let written = match &spec.classes {

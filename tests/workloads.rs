@@ -1,0 +1,22 @@
+//! Every experiment that is shipped loads, and says what it is for.
+
+use flexdit::experiment::Loaded;
+use rstest::rstest;
+use std::path::PathBuf;
+
+#[rstest]
+fn every_shipped_experiment_loads(
+    #[files("../workloads/**/*.yaml")]
+    #[exclude("profiles/")]
+    path: PathBuf,
+) {
+    let loaded = Loaded::read(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
+    let experiment = loaded.first();
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a UTF-8 name");
+    assert_eq!(experiment.name, stem, "an experiment is called as its file");
+    assert!(experiment.description.is_some(), "{stem} says what it shows");
+    let text = std::fs::read_to_string(&path).expect("readable");
+    let schema = if stem == "quickstart" { "schema.json" } else { "../schema.json" };
+    let first = format!("# yaml-language-server: $schema={schema}\n");
+    assert!(text.starts_with(&first), "{stem} names its schema for editors");
+}
