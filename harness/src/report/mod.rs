@@ -3,9 +3,33 @@
 //! Owns wording, tables and the choice of pictures. Does not compute metrics from records: it is
 //! given a [`ReportInput`], which is also written as `report.json`.
 
+mod document;
+mod files;
+mod format;
+mod headline;
+mod html;
 mod input;
+mod markdown;
+mod pictures;
+#[cfg(test)]
+mod sample;
+mod sections;
+mod stats;
+mod sweep;
+mod terminal;
+mod view;
 
+pub use document::{Block, Cell, Column, Document, Picture, Section, Table};
+pub use files::{REPORT_JSON, ReportError, files};
+pub use html::html;
 pub use input::{
     BoundRow, Charge, Fact, Label, MetricRow, ProfileNote, Ranking, RankingRow, ReportInput, Role,
     SystemNote,
 };
+pub use markdown::markdown;
+pub use sections::document;
+pub use terminal::summary;
+
+#[cfg(test)]
+#[path = "report_test.rs"]
+mod tests;

@@ -1,0 +1,432 @@
+//! The report's sections, in reading order.
+
+use super::document::{Block, Cell, Document, Section, Table};
+use super::format::{NONE, change, number, percent, times, with_interval};
+use super::input::{Fact, Label, ReportInput, Role};
+use super::sweep::{Sweep, SweepKind};
+use super::{headline, pictures, view};
+
+/// Rows above which a table is folded away.
+const LONG: usize = 40;
+
+/// The whole report.
+pub fn document(input: &ReportInput) -> Document {
+    let title = if input.title.is_empty() { &input.name } else { &input.title };
+    let mut lead = input.lead.clone();
+    lead.push(format!(
+        "Every performance figure is {}, unless it says otherwise; ratios are derived from those \
+         figures.",
+        input.label.name()
+    ));
+    let sections = [
+        Some(result(input)),
+        warnings(input),
+        Some(per_class(input)),
+        rank_time(input),
+        activity(input),
+        sweep(input),
+        ranking(input),
+        bounds(input),
+        Some(assumptions(input)),
+        profiles(input),
+        Some(rerun(input)),
+    ];
+    Document { title: title.clone(), lead, sections: sections.into_iter().flatten().collect() }
+}
+
+fn picture(picture: Option<super::document::Picture>) -> Option<Block> {
+    picture.map(Block::Picture)
+}
+
+fn result(input: &ReportInput) -> Section {
+    let mut blocks = Vec::new();
+    let sentences = headline::sentences(input);
+    if !sentences.is_empty() {
+        blocks.push(Block::List(sentences));
+    }
+    let against = headline::against(input);
+    if !against.rows.is_empty() {
+        blocks.push(Block::Table(against));
+    }
+    blocks.push(Block::Table(headline::systems(input)));
+    blocks.extend(picture(pictures::attainment(input)));
+    blocks.extend(picture(pictures::latency_cdf(input)));
+    Section::new("Result", blocks)
+}
+
+/// Warnings given, and those that the metrics show.
+pub fn all_warnings(input: &ReportInput) -> Vec<String> {
+    let mut warnings = input.warnings.clone();
+    if input.seeds.len() < 3 {
+        warnings.push(format!(
+            "{}: no interval can be drawn, differences may be luck of the workload; use at least 3 \
+             seeds.",
+            input.seed_words()
+        ));
+    }
+    for note in &input.systems {
+        let whole = input.metrics.iter().filter(|r| r.class.is_none() && r.system == note.name);
+        let (mut requests, mut missing) = (0, 0);
+        for row in whole {
+            requests += row.requests;
+            missing += row.requests.saturating_sub(row.completed);
+        }
+        if missing > 0 {
+            warnings.push(format!(
+                "{}: {missing} of {requests} requests did not complete; its latencies are over \
+                 completed requests only.",
+                note.name
+            ));
+        }
+    }
+    for profile in input.profiles.iter().filter(|profile| profile.extrapolated) {
+        let range = match profile.range.as_str() {
+            "" => String::new(),
+            range => format!(" ({range})"),
+        };
+        warnings.push(format!("{}: used outside the range of its source{range}.", profile.name));
+    }
+    warnings
+}
+
+fn warnings(input: &ReportInput) -> Option<Section> {
+    let warnings = all_warnings(input);
+    (!warnings.is_empty()).then(|| Section {
+        title: "Read this first".to_owned(),
+        warning: true,
+        blocks: vec![Block::List(warnings)],
+    })
+}
+
+fn per_class(input: &ReportInput) -> Section {
+    let mut table = Table::new(
+        format!("Per class ({}; mean over {})", input.label.name(), input.seed_words()),
+        &[
+            "class",
+            "system",
+            "#requests",
+            "#completed",
+            "#mean latency (s)",
+            "#p50 (s)",
+            "#p95 (s)",
+            "#p99 (s)",
+            "#slowdown",
+            "#SLO attainment",
+        ],
+    );
+    let point = input.headline_point;
+    for class in &input.classes {
+        for note in &input.systems {
+            let rows = input.rows(point, &note.name, Some(class));
+            let requests: u64 = rows.iter().map(|row| row.requests).sum();
+            let plain = |metric, show: fn(f64) -> String| -> Cell {
+                let mean = input.mean(point, &note.name, Some(class), metric);
+                mean.map_or(NONE.into(), |value| show(value.estimate).into())
+            };
+            let attainment = input.mean(point, &note.name, Some(class), view::attainment);
+            table.row(vec![
+                class.clone().into(),
+                note.name.clone().into(),
+                requests.to_string().into(),
+                plain(view::completion, percent),
+                plain(view::latency_s, number),
+                plain(|row| row.latency_ms_p50.map(|ms| ms / 1e3), number),
+                plain(view::p95_s, number),
+                plain(view::p99_s, number),
+                plain(view::slowdown, number),
+                with_interval(attainment, percent).into(),
+            ]);
+        }
+    }
+    table.folded = table.rows.len() > LONG;
+    let mut blocks = vec![
+        Block::Paragraph(
+            "Latency is over completed requests only: read it beside the share that completed. \
+             Slowdown is latency over the latency alone on one rank. Requests are summed over \
+             seeds; p99 needs 100 samples in a run."
+                .to_owned(),
+        ),
+        Block::Table(table),
+    ];
+    blocks.extend(picture(pictures::lateness(input)));
+    Section::new("Request classes", blocks)
+}
+
+fn rank_time(input: &ReportInput) -> Option<Section> {
+    let here: Vec<_> =
+        input.figures.rank_time.iter().filter(|s| s.point == input.headline_point).collect();
+    let first = here.first()?;
+    let names = first.parts.iter().map(|(name, _)| format!("#{name}"));
+    let columns: Vec<String> = std::iter::once("system".to_owned()).chain(names).collect();
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let mut table = Table::new(
+        format!(
+            "Rank-time by cause ({}; share of world x makespan, {} pooled)",
+            input.label.name(),
+            input.seed_words()
+        ),
+        &columns,
+    );
+    for share in here {
+        let mut cells: Vec<Cell> = vec![share.system.clone().into()];
+        cells.extend(share.parts.iter().map(|(_, part)| Cell::from(percent(*part))));
+        table.row(cells);
+    }
+    let mut overhead = Table::new(
+        format!("Reconfiguring ({}; mean per run over {})", input.label.name(), input.seed_words()),
+        &["system", "#reconfigurations", "#migrations", "#group set-ups", "#GPU-time (rank s)"],
+    );
+    for note in &input.systems {
+        let plain = |metric| -> Cell {
+            let mean = input.mean(input.headline_point, &note.name, None, metric);
+            mean.map_or(NONE.into(), |value| number(value.estimate).into())
+        };
+        overhead.row(vec![
+            note.name.clone().into(),
+            plain(|row| Some(row.reconfigurations as f64)),
+            plain(|row| Some(row.migrations as f64)),
+            plain(|row| Some(row.group_setups as f64)),
+            plain(|row| Some(row.gpu_time_s)),
+        ]);
+    }
+    let mut blocks: Vec<Block> = picture(pictures::rank_time(input)).into_iter().collect();
+    blocks.extend([Block::Table(table), Block::Table(overhead)]);
+    Some(Section::new("Where rank-time went", blocks))
+}
+
+fn activity(input: &ReportInput) -> Option<Section> {
+    let pictures = [pictures::gantt(input), pictures::degrees(input)];
+    let blocks: Vec<Block> = pictures.into_iter().filter_map(picture).collect();
+    (!blocks.is_empty()).then(|| Section::new("What the ranks did", blocks))
+}
+
+fn sweep(input: &ReportInput) -> Option<Section> {
+    if input.points.len() < 2 {
+        return None;
+    }
+    let mut blocks: Vec<Block> = pictures::sweeps(input).into_iter().map(Block::Picture).collect();
+    let crossings = crossings(input);
+    if !crossings.is_empty() {
+        blocks.push(Block::List(crossings));
+    }
+    let mut table = Table::new(
+        format!(
+            "Every sweep point ({}; mean over {}; ratios paired by seed with 95 % bootstrap \
+             interval)",
+            input.label.name(),
+            input.seed_words()
+        ),
+        &[
+            "point",
+            "system",
+            "#throughput (req/s)",
+            "#mean latency (s)",
+            "#SLO attainment",
+            "#completed",
+            "#throughput / paper's",
+            "#latency vs best static",
+        ],
+    );
+    let paper = input.of_role(Role::PaperBaseline).next();
+    let best = input.of_role(Role::BestStatic).next();
+    for point in 0..input.points.len() {
+        for note in &input.systems {
+            let name = &note.name;
+            let plain = |metric, show: fn(f64) -> String| -> Cell {
+                let mean = input.mean(point, name, None, metric);
+                mean.map_or(NONE.into(), |value| show(value.estimate).into())
+            };
+            let gain = paper.and_then(|p| input.ratio(point, name, &p.name, view::throughput));
+            let delay = best.and_then(|b| input.ratio(point, name, &b.name, view::latency_s));
+            table.row(vec![
+                input.point_name(point).into(),
+                name.clone().into(),
+                plain(view::throughput, number),
+                plain(view::latency_s, number),
+                plain(view::attainment, percent),
+                plain(view::completion, percent),
+                with_interval(gain, times).into(),
+                with_interval(delay, change).into(),
+            ]);
+        }
+    }
+    table.folded = table.rows.len() > LONG;
+    blocks.push(Block::Table(table));
+    Some(Section::new("Over the sweep", blocks))
+}
+
+/// Where elastic systems stop (or start) being better than a baseline along each sweep.
+fn crossings(input: &ReportInput) -> Vec<String> {
+    let mut lines = Vec::new();
+    for sweep in Sweep::all(input) {
+        let unit = if sweep.kind == SweepKind::Cost { " ms" } else { "" };
+        for elastic in input.of_role(Role::Elastic) {
+            for baseline in Role::BASELINES.into_iter().flat_map(|role| input.of_role(role)) {
+                let pair = (elastic.name.as_str(), baseline.name.as_str());
+                let what = format!("{} and {} ({})", pair.0, pair.1, baseline.role.name());
+                let Some((value, low, high)) = sweep.crossing(input, pair, view::latency_s) else {
+                    continue;
+                };
+                lines.push(format!(
+                    "Mean latency of {what} crosses at {} of about {}{unit} (derived: linear \
+                     between the simulated points {low} and {high}).",
+                    sweep.key,
+                    number(value)
+                ));
+            }
+        }
+    }
+    lines
+}
+
+fn ranking(input: &ReportInput) -> Option<Section> {
+    let ranking = input.ranking.as_ref().filter(|ranking| !ranking.rows.is_empty())?;
+    let metric = view::metric_words(&ranking.metric);
+    let order = if ranking.smaller_is_better { "smallest" } else { "largest" };
+    let mut table = Table::new(
+        format!(
+            "Static layouts, {order} {} first ({}; mean over {} [lowest, highest])",
+            metric,
+            input.label.name(),
+            input.seed_words()
+        ),
+        &[
+            "#place",
+            "layout",
+            &format!("#{metric}"),
+            "#SLO attainment",
+            "#mean latency (s)",
+            "#throughput (req/s)",
+        ],
+    );
+    let optional = |value: Option<f64>, show: fn(f64) -> String| -> Cell {
+        value.map_or(NONE.into(), |value| show(value).into())
+    };
+    for (place, row) in ranking.rows.iter().enumerate() {
+        let range = format!("[{}, {}]", number(row.low), number(row.high));
+        table.row(vec![
+            (place + 1).to_string().into(),
+            row.layout.clone().into(),
+            Cell { text: number(row.value), detail: range },
+            optional(row.slo_attainment, percent),
+            optional(row.latency_ms_mean.map(|ms| ms / 1e3), number),
+            optional(row.throughput_rps, number),
+        ]);
+    }
+    table.folded = table.rows.len() > LONG;
+    let mut blocks = vec![Block::Paragraph(
+        "The best static layout is searched on this very workload and its seeds: it is the best a \
+         fixed deployment could do with hindsight."
+            .to_owned(),
+    )];
+    blocks.extend(picture(pictures::ranking(input)));
+    blocks.push(Block::Table(table));
+    Some(Section::new("The search for the best static layout", blocks))
+}
+
+fn bounds(input: &ReportInput) -> Option<Section> {
+    if input.bounds.is_empty() {
+        return None;
+    }
+    let mut table = Table::new(
+        format!("Distance to lower bounds ({}; bounds derived)", input.label.name()),
+        &["system", "quantity", "#reached", "#bound", "#gap", "bound", "strength"],
+    );
+    let here = input.bounds.iter().filter(|bound| bound.point == input.headline_point);
+    for bound in here {
+        let gap = match bound.bound > 0.0 {
+            true => times(bound.value / bound.bound),
+            false => format!("+{}", number(bound.value - bound.bound)),
+        };
+        let with_unit = |value: f64| format!("{} {}", number(value), bound.unit);
+        table.row(vec![
+            bound.system.clone().into(),
+            bound.quantity.clone().into(),
+            with_unit(bound.value).into(),
+            with_unit(bound.bound).into(),
+            gap.into(),
+            bound.argument.clone().into(),
+            if bound.proof { "proof" } else { "estimate" }.into(),
+        ]);
+    }
+    table.folded = table.rows.len() > LONG;
+    let text = "A bound marked as proof cannot be beaten by any schedule of the same requests at \
+                the charged prices; an estimate can. The gap is reached over bound.";
+    let blocks = vec![Block::Paragraph(text.to_owned()), Block::Table(table)];
+    Some(Section::new("How far from the possible", blocks))
+}
+
+fn label(label: Option<Label>) -> Cell {
+    label.map_or("chosen", Label::name).into()
+}
+
+fn facts(caption: &str, facts: &[Fact]) -> Table {
+    let mut table = Table::new(caption, &["what", "value", "label"]);
+    for fact in facts {
+        let cells = vec![fact.name.clone().into(), fact.value.clone().into(), label(fact.label)];
+        table.row(cells);
+    }
+    table
+}
+
+fn assumptions(input: &ReportInput) -> Section {
+    let mut blocks = Vec::new();
+    if !input.setup.is_empty() {
+        blocks.push(Block::Table(facts("Cluster and workload", &input.setup)));
+    }
+    let mut table = Table::new(
+        "Everything that is charged or assumed",
+        &["what", "value", "default", "label", "why"],
+    );
+    for charge in &input.charges {
+        table.row(vec![
+            charge.name.clone().into(),
+            charge.value.clone().into(),
+            if charge.is_default { "default" } else { "set by the experiment" }.into(),
+            label(charge.label),
+            charge.note.clone().into(),
+        ]);
+    }
+    if !table.rows.is_empty() {
+        blocks.push(Block::Table(table));
+    }
+    Section::new("Assumptions", blocks)
+}
+
+fn profiles(input: &ReportInput) -> Option<Section> {
+    if input.profiles.is_empty() {
+        return None;
+    }
+    let mut table = Table::new(
+        "Sources of step times",
+        &["entries", "label", "source", "valid for", "used outside"],
+    );
+    for profile in &input.profiles {
+        table.row(vec![
+            profile.name.clone().into(),
+            label(profile.label),
+            profile.source.clone().into(),
+            profile.range.clone().into(),
+            if profile.extrapolated { "yes: extrapolated" } else { "no" }.into(),
+        ]);
+    }
+    table.folded = table.rows.len() > LONG;
+    Some(Section::new("Where step times come from", vec![Block::Table(table)]))
+}
+
+fn rerun(input: &ReportInput) -> Section {
+    let mut blocks = Vec::new();
+    if !input.rerun.is_empty() {
+        blocks.push(Block::Commands(input.rerun.clone()));
+    }
+    if !input.provenance.is_empty() {
+        blocks.push(Block::Table(facts("Versions and inputs", &input.provenance)));
+    }
+    blocks.push(Block::Paragraph(
+        "Simulated results are exact: the same experiment file and seeds give the same figures on \
+         any machine. summary.csv and classes.csv beside this report hold every figure per seed, \
+         report.json everything this page was made from."
+            .to_owned(),
+    ));
+    Section::new("How to run it again", blocks)
+}

@@ -1,0 +1,156 @@
+//! Questions that tables and pictures ask of a [`ReportInput`].
+
+use super::input::{MetricRow, ReportInput, Role, SystemNote};
+use super::stats::{self, Interval};
+use crate::plot::palette::Stroke;
+
+/// One column of the metrics.
+pub type Metric = fn(&MetricRow) -> Option<f64>;
+
+/// Completed per second.
+pub fn throughput(row: &MetricRow) -> Option<f64> {
+    row.throughput_rps
+}
+
+/// Completed on time per second.
+pub fn goodput(row: &MetricRow) -> Option<f64> {
+    row.goodput_rps
+}
+
+/// Mean latency in seconds.
+pub fn latency_s(row: &MetricRow) -> Option<f64> {
+    row.latency_ms_mean.map(|ms| ms / 1e3)
+}
+
+/// 95th percentile of latency in seconds.
+pub fn p95_s(row: &MetricRow) -> Option<f64> {
+    row.latency_ms_p95.map(|ms| ms / 1e3)
+}
+
+/// 99th percentile of latency in seconds.
+pub fn p99_s(row: &MetricRow) -> Option<f64> {
+    row.latency_ms_p99.map(|ms| ms / 1e3)
+}
+
+/// SLO attainment.
+pub fn attainment(row: &MetricRow) -> Option<f64> {
+    row.slo_attainment
+}
+
+/// One minus SLO attainment.
+pub fn violations(row: &MetricRow) -> Option<f64> {
+    row.slo_attainment.map(|attainment| 1.0 - attainment)
+}
+
+/// Completed over all requests.
+pub fn completion(row: &MetricRow) -> Option<f64> {
+    (row.requests > 0).then(|| row.completed as f64 / row.requests as f64)
+}
+
+/// Busy rank-time over world x makespan.
+pub fn utilisation(row: &MetricRow) -> Option<f64> {
+    row.utilisation
+}
+
+/// Latency over the latency alone on one rank.
+pub fn slowdown(row: &MetricRow) -> Option<f64> {
+    row.slowdown_mean
+}
+
+/// A metric's key as words with its unit: `latency_ms_mean` becomes "mean latency (ms)".
+pub fn metric_words(key: &str) -> String {
+    let words = match key {
+        "slo_attainment" => "SLO attainment",
+        "violation_rate" => "violation rate",
+        "latency_ms_mean" => "mean latency (ms)",
+        "latency_ms_p50" => "p50 latency (ms)",
+        "latency_ms_p95" => "p95 latency (ms)",
+        "latency_ms_p99" => "p99 latency (ms)",
+        "throughput_rps" => "throughput (req/s)",
+        "goodput_rps" => "goodput (req/s)",
+        "makespan_s" => "makespan (s)",
+        "gpu_time_s" => "GPU-time (rank s)",
+        key => key,
+    };
+    words.to_owned()
+}
+
+impl ReportInput {
+    /// The rows of a system at a point, over all requests or one class, in seed order.
+    pub fn rows(&self, point: usize, system: &str, class: Option<&str>) -> Vec<&MetricRow> {
+        let wanted = |row: &&MetricRow| {
+            row.point == point && row.system == system && row.class.as_deref() == class
+        };
+        let mut rows: Vec<&MetricRow> = self.metrics.iter().filter(wanted).collect();
+        let order = |seed| self.seeds.iter().position(|&s| s == seed).unwrap_or(usize::MAX);
+        rows.sort_by_key(|row| order(row.seed));
+        rows
+    }
+
+    /// Mean of a metric over the seeds that define it, with its interval.
+    pub fn mean(
+        &self,
+        point: usize,
+        system: &str,
+        class: Option<&str>,
+        metric: Metric,
+    ) -> Option<Interval> {
+        let rows = self.rows(point, system, class);
+        let values: Vec<f64> = rows.into_iter().filter_map(metric).collect();
+        stats::mean(&values)
+    }
+
+    /// A metric of one system over that of another, paired by seed; `None` when the other is 0.
+    pub fn ratio(&self, point: usize, a: &str, b: &str, metric: Metric) -> Option<Interval> {
+        let other = self.rows(point, b, None);
+        let pairs = self.rows(point, a, None).into_iter().filter_map(|row| {
+            let twin = other.iter().find(|twin| twin.seed == row.seed)?;
+            Some((metric(row)?, metric(twin)?))
+        });
+        let (a, b): (Vec<f64>, Vec<f64>) = pairs.unzip();
+        stats::ratio(&a, &b)
+    }
+
+    /// The systems of a role, in the experiment's order.
+    pub fn of_role(&self, role: Role) -> impl Iterator<Item = &SystemNote> {
+        self.systems.iter().filter(move |system| system.role == role)
+    }
+
+    /// The systems that pictures show, at most `most`: elastic ones and the three baselines first.
+    pub fn shown(&self, most: usize) -> Vec<&SystemNote> {
+        let mut systems: Vec<&SystemNote> = self.systems.iter().collect();
+        systems.sort_by_key(|system| system.role);
+        systems.truncate(most);
+        systems
+    }
+
+    /// "2 more systems are in the tables. " when pictures leave some out, else nothing.
+    pub fn left_out(&self, most: usize) -> String {
+        match self.systems.len().saturating_sub(most) {
+            0 => String::new(),
+            1 => "One more system is in the tables. ".to_owned(),
+            n => format!("{n} more systems are in the tables. "),
+        }
+    }
+
+    /// How pictures draw a system: the same in every picture.
+    pub fn stroke(&self, system: &str) -> Stroke {
+        let order = self.shown(usize::MAX);
+        let index = order.iter().position(|note| note.name == system).unwrap_or(0);
+        Stroke::of(index, order.get(index).is_some_and(|note| note.role == Role::Elastic))
+    }
+
+    /// A sweep point in words: "target_load 1.2"; empty without a sweep.
+    pub fn point_name(&self, point: usize) -> String {
+        let parts = self.points.get(point).into_iter().flatten();
+        parts.map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// How many seeds, in words.
+    pub fn seed_words(&self) -> String {
+        match self.seeds.len() {
+            1 => "1 seed".to_owned(),
+            n => format!("{n} seeds"),
+        }
+    }
+}
