@@ -1,6 +1,6 @@
 //! What pictures of single runs show, reduced from the records to a size that fits a page.
 
-use crate::record::{Campaign, Outcome, RequestRecord, RunRecord, SpanRecord};
+use crate::record::{Campaign, IdleCause, Outcome, RequestRecord, RunRecord, SpanRecord};
 use flexdit_core::{ClassId, Nanos, Stage};
 use serde::{Deserialize, Serialize};
 
@@ -24,8 +24,6 @@ pub struct Figures {
     pub gantts: Vec<Gantt>,
     /// Degree over time of the first seed, per system.
     pub degrees: Vec<DegreeOverTime>,
-    /// Rank-time by cause, all seeds pooled, per (point, system).
-    pub rank_time: Vec<RankTimeShare>,
 }
 
 /// One latency distribution.
@@ -106,6 +104,8 @@ pub struct Gantt {
     pub spans: Vec<GanttSpan>,
     /// Transfers that begin in the window.
     pub moves: Vec<GanttMove>,
+    /// When free ranks idled although some request waited, within the window.
+    pub waiting: Vec<(Nanos, Nanos)>,
 }
 
 /// One span of a Gantt chart.
@@ -159,19 +159,8 @@ pub struct DegreeOverTime {
     pub world: u16,
 }
 
-/// Where the rank-time of one system at one sweep point went.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct RankTimeShare {
-    /// Index of the sweep point.
-    pub point: usize,
-    /// The system's name.
-    pub system: String,
-    /// Cause and its share of world x makespan, `busy` first.
-    pub parts: Vec<(String, f64)>,
-}
-
 impl Figures {
-    /// Reduces the runs of sweep point `point` (and rank-time of every point).
+    /// Reduces the runs of sweep point `point`.
     ///
     /// Cost: one sort of the latencies per system and class; memory is bounded whatever the runs'
     /// length.
@@ -190,17 +179,13 @@ impl Figures {
             .systems
             .iter()
             .filter_map(|system| campaign.runs_of(point, system).next())
+            .filter(|run| !run.spans.is_empty())
             .collect();
         let until = gantt_window(&firsts);
         let end = firsts.iter().map(|run| run.makespan).max().unwrap_or_default();
         for run in firsts {
             figures.gantts.push(gantt(run, until));
             figures.degrees.push(degree_over_time(run, end));
-        }
-        for index in 0..campaign.points.len() {
-            for system in &campaign.systems {
-                figures.rank_time.extend(rank_time(campaign, index, system));
-            }
         }
         figures
     }
@@ -271,6 +256,7 @@ fn gantt(run: &RunRecord, until: Nanos) -> Gantt {
         makespan: run.makespan,
         spans_total: run.spans.len() as u64,
         spans: run.spans.iter().filter(|s| s.started < until).map(span).collect(),
+        waiting: waiting(run, until),
         moves: moves
             .map(|m| GanttMove {
                 started: m.started,
@@ -279,6 +265,23 @@ fn gantt(run: &RunRecord, until: Nanos) -> Gantt {
             })
             .collect(),
     }
+}
+
+/// Stretches of the window in which free ranks left some request waiting.
+fn waiting(run: &RunRecord, until: Nanos) -> Vec<(Nanos, Nanos)> {
+    let mut stretches: Vec<(Nanos, Nanos)> = Vec::new();
+    let ends = run.idle_causes.iter().skip(1).map(|(at, _)| *at).chain([run.makespan]);
+    for ((from, cause), to) in run.idle_causes.iter().zip(ends) {
+        if *from >= until || stretches.len() >= GANTT_SPANS {
+            break;
+        }
+        match stretches.last_mut() {
+            _ if *cause != IdleCause::Waiting => {}
+            Some(last) if last.1 >= *from => last.1 = to.min(until),
+            _ => stretches.push((*from, to.min(until))),
+        }
+    }
+    stretches
 }
 
 fn degree_over_time(run: &RunRecord, end: Nanos) -> DegreeOverTime {
@@ -311,22 +314,4 @@ fn degree_over_time(run: &RunRecord, end: Nanos) -> DegreeOverTime {
         held,
         world: run.world,
     }
-}
-
-fn rank_time(campaign: &Campaign, point: usize, system: &str) -> Option<RankTimeShare> {
-    let mut parts: Vec<(String, f64)> = Vec::new();
-    for run in campaign.runs_of(point, system) {
-        let named = run.rank_time.parts();
-        parts.resize(named.len(), (String::new(), 0.0));
-        for (part, (name, time)) in parts.iter_mut().zip(named) {
-            part.0 = name.to_owned();
-            part.1 += time.as_secs_f64();
-        }
-    }
-    let total: f64 = parts.iter().map(|(_, time)| time).sum();
-    if total <= 0.0 {
-        return None;
-    }
-    parts.iter_mut().for_each(|(_, time)| *time /= total);
-    Some(RankTimeShare { point, system: system.to_owned(), parts })
 }

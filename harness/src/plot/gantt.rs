@@ -5,7 +5,7 @@ use super::canvas::{self, Align, Canvas, Svg};
 use super::figures::{Gantt, GanttMove, GanttSpan};
 use super::legend::{self, Entry, Key};
 use super::palette::{
-    BLACK, FRAME, GRID, HELD, INK, MUTED, PAPER, VERMILLION, class_fill, lighten, on,
+    BLACK, FRAME, GRID, HELD, INK, MUTED, PAPER, VERMILLION, WAITING, class_fill, lighten, on,
 };
 use super::text;
 use flexdit_core::Stage;
@@ -79,6 +79,9 @@ impl GanttChart<'_> {
             (Key::Outline, "idle"),
         ];
         entries.extend(stages.map(|(key, text)| Entry::new(key, text)));
+        if self.systems.iter().any(|gantt| !gantt.waiting.is_empty()) {
+            entries.push(Entry::new(Key::Fill(WAITING), "idle while work waits"));
+        }
         if self.systems.iter().any(|gantt| !gantt.moves.is_empty()) {
             entries.push(Entry::new(Key::Tick(BLACK), "migration arrives"));
         }
@@ -107,6 +110,12 @@ fn draw_system(canvas: &Canvas<'_>, frame: &Frame, gantt: &Gantt) {
     for tick in &frame.x.ticks {
         let x = frame.x_at(tick.at);
         canvas.line(&[(x, frame.from.1), (x, frame.to.1)], GRID, 0.8);
+    }
+    for &(from, to) in &gantt.waiting {
+        let (a, b) = (frame.x_at(from.as_secs_f64()), frame.x_at(to.as_secs_f64()));
+        if b - a > 0.2 {
+            canvas.rect((a, frame.from.1), (b, frame.to.1), WAITING);
+        }
     }
     for rank in 0..gantt.ranks {
         let y = frame.from.1 + f64::from(rank) * high;

@@ -16,7 +16,5 @@ mod png;
 mod text;
 
 pub use canvas::Svg;
-pub use figures::{
-    Cdf, DegreeOverTime, Figures, Gantt, GanttMove, GanttSpan, Lateness, RankTimeShare,
-};
+pub use figures::{Cdf, DegreeOverTime, Figures, Gantt, GanttMove, GanttSpan, Lateness};
 pub use png::{PngError, png};

@@ -16,6 +16,9 @@ pub const PAPER: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
 /// Ranks held without computing.
 pub const HELD: RGBColor = RGBColor(0xC9, 0xC9, 0xC9);
 
+/// Idle lanes while some request waits.
+pub const WAITING: RGBColor = RGBColor(0xFB, 0xDF, 0xE6);
+
 /// Blue.
 pub const BLUE: RGBColor = RGBColor(0x00, 0x72, 0xB2);
 /// Vermillion.

@@ -2,10 +2,17 @@
 
 use super::canvas::Svg;
 use resvg::tiny_skia::{Pixmap, Transform};
+use resvg::usvg::fontdb::Database;
 use resvg::usvg::{Options, Tree};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 const FONT: &[u8] = include_bytes!("../../assets/fonts/DejaVuSans.ttf");
+
+static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
+    let mut fonts = Database::new();
+    fonts.load_font_data(FONT.to_vec());
+    Arc::new(fonts)
+});
 
 /// A picture that could not be turned into PNG.
 #[derive(Debug, thiserror::Error)]
@@ -26,8 +33,7 @@ pub enum PngError {
 /// # Errors
 /// When the SVG is invalid or has no area.
 pub fn png(svg: &Svg, scale: f32) -> Result<Vec<u8>, PngError> {
-    let mut options = Options::default();
-    Arc::make_mut(&mut options.fontdb).load_font_data(FONT.to_vec());
+    let options = Options { fontdb: Arc::clone(&FONTS), ..Options::default() };
     let tree = Tree::from_str(&svg.0, &options)?;
     let size = tree.size();
     let (width, height) = ((size.width() * scale) as u32, (size.height() * scale) as u32);

@@ -1,6 +1,6 @@
 //! Numbers as the tables print them.
 
-use super::stats::Interval;
+use crate::metrics::stats::Interval;
 
 /// What stands for a value that is not defined.
 pub const NONE: &str = "n/a";

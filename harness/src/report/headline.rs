@@ -3,8 +3,8 @@
 use super::document::{Cell, Table};
 use super::format::{NONE, change, number, percent, times, with_interval};
 use super::input::{ReportInput, Role, SystemNote};
-use super::stats::Interval;
 use super::view;
+use crate::metrics::stats::Interval;
 
 /// Every system at the headline point.
 pub fn systems(input: &ReportInput) -> Table {

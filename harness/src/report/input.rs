@@ -1,6 +1,7 @@
 //! Everything a report says, as plain data: written beside the report as `report.json`, so that a
 //! folder can be rendered again or set beside others without its runs.
 
+use crate::metrics::Summary;
 use crate::plot::Figures;
 use serde::{Deserialize, Serialize};
 
@@ -84,55 +85,6 @@ pub struct Fact {
     pub value: String,
     /// Where it comes from; `None` for a choice of the experiment.
     pub label: Option<Label>,
-}
-
-/// One system on one seed at one sweep point, over all requests or over one class.
-///
-/// `None` means not defined (nothing completed, no deadlines, too few samples), never zero.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct MetricRow {
-    /// Index into [`ReportInput::points`].
-    pub point: usize,
-    /// The system's name.
-    pub system: String,
-    /// The seed.
-    pub seed: u64,
-    /// The class; `None` for all requests.
-    pub class: Option<String>,
-    /// Requests of the workload.
-    pub requests: u64,
-    /// Of these, completed.
-    pub completed: u64,
-    /// Completed per second.
-    pub throughput_rps: Option<f64>,
-    /// Completed on time per second.
-    pub goodput_rps: Option<f64>,
-    /// Mean latency of completed requests.
-    pub latency_ms_mean: Option<f64>,
-    /// Median latency.
-    pub latency_ms_p50: Option<f64>,
-    /// 95th percentile of latency.
-    pub latency_ms_p95: Option<f64>,
-    /// 99th percentile of latency; needs 100 samples.
-    pub latency_ms_p99: Option<f64>,
-    /// Mean of first start minus arrival.
-    pub queueing_ms_mean: Option<f64>,
-    /// Mean of latency over the latency alone on one rank.
-    pub slowdown_mean: Option<f64>,
-    /// Share of requests with a deadline that met it.
-    pub slo_attainment: Option<f64>,
-    /// Busy rank-time over world x makespan; per class the class's part of it.
-    pub utilisation: Option<f64>,
-    /// Sum of duration x computing ranks.
-    pub gpu_time_s: f64,
-    /// End of the last event.
-    pub makespan_s: f64,
-    /// Transfers.
-    pub migrations: u64,
-    /// Changes of rank set.
-    pub reconfigurations: u64,
-    /// Group set-ups charged.
-    pub group_setups: u64,
 }
 
 /// One static layout tried by the search for the best one, best first.
@@ -239,8 +191,8 @@ pub struct ReportInput {
     pub points: Vec<Vec<(String, String)>>,
     /// The point that the headline, the per-class table and the pictures of single runs show.
     pub headline_point: usize,
-    /// Metrics per (point, system, seed), and per class.
-    pub metrics: Vec<MetricRow>,
+    /// Metrics per (point, system, seed), over all requests and per class.
+    pub metrics: Vec<Summary>,
     /// The search for the best static layout, if one was made.
     pub ranking: Option<Ranking>,
     /// Distances to lower bounds.

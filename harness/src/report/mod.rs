@@ -5,6 +5,7 @@
 
 mod document;
 mod files;
+mod fill;
 mod format;
 mod headline;
 mod html;
@@ -14,7 +15,6 @@ mod pictures;
 #[cfg(test)]
 mod sample;
 mod sections;
-mod stats;
 mod sweep;
 mod terminal;
 mod view;
@@ -23,8 +23,7 @@ pub use document::{Block, Cell, Column, Document, Picture, Section, Table};
 pub use files::{REPORT_JSON, ReportError, files};
 pub use html::html;
 pub use input::{
-    BoundRow, Charge, Fact, Label, MetricRow, ProfileNote, Ranking, RankingRow, ReportInput, Role,
-    SystemNote,
+    BoundRow, Charge, Fact, Label, ProfileNote, Ranking, RankingRow, ReportInput, Role, SystemNote,
 };
 pub use markdown::markdown;
 pub use sections::document;

@@ -11,6 +11,7 @@ use crate::plot::gantt::GanttChart;
 use crate::plot::lines::{LineChart, Panel, Sample, Series};
 use crate::plot::palette::{self, lighten};
 use crate::plot::{Cdf, Lateness, Svg};
+use crate::record::RankTime;
 
 /// Most systems in one line or bar chart.
 const MOST: usize = 8;
@@ -184,25 +185,27 @@ fn share_axis(title: &str) -> Axis {
 
 /// Rank-time by cause.
 pub fn rank_time(input: &ReportInput) -> Option<Picture> {
-    let shares = &input.figures.rank_time;
-    let rows: Vec<Row> = input
-        .shown(MOST)
+    let shown = input.shown(MOST);
+    let rows: Vec<Row> = shown
         .iter()
         .filter_map(|note| {
-            shares.iter().find(|s| s.point == input.headline_point && s.system == note.name)
-        })
-        .map(|share| Row {
-            name: share.system.clone(),
-            parts: share.parts.iter().map(|(_, part)| *part).collect(),
-            interval: None,
-            note: String::new(),
+            let parts = input.rank_time(input.headline_point, &note.name)?;
+            Some(Row {
+                name: note.name.clone(),
+                parts: parts.iter().map(|(_, part)| *part).collect(),
+                interval: None,
+                note: String::new(),
+            })
         })
         .collect();
-    let first = shares.first().filter(|_| !rows.is_empty())?;
-    let parts = first.parts.iter().enumerate().map(|(i, (name, _))| {
+    if rows.is_empty() {
+        return None;
+    }
+    let names = RankTime::default().parts();
+    let parts = names.iter().enumerate().map(|(i, (name, _))| {
         let (fill, stripe) = cause_fill(i);
         let used = rows.iter().any(|row| row.parts[i] >= 5e-4);
-        Part { name: if used { name.clone() } else { String::new() }, fill, stripe }
+        Part { name: if used { (*name).to_owned() } else { String::new() }, fill, stripe }
     });
     let chart = LyingBars {
         heading: "Where rank-time went".to_owned(),
@@ -231,6 +234,7 @@ fn cause_fill(index: usize) -> (plotters::style::RGBColor, Option<plotters::styl
         5 => (palette::ORANGE, None),
         6 => (palette::VERMILLION, None),
         7 => (palette::PURPLE, None),
+        8 => (palette::YELLOW, Some(palette::VERMILLION)),
         _ => (palette::BLACK, None),
     }
 }

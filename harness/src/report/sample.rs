@@ -1,7 +1,6 @@
 //! A made-up campaign for the tests of plots and reports: plausible shapes, no real result.
 
 use super::input::*;
-use crate::plot::Figures;
 use crate::record::*;
 use flexdit_core::{Bytes, ClassId, Counters, Group, Nanos, Parallelism, Rank, RequestId, Stage};
 
@@ -112,6 +111,7 @@ fn run(point: usize, system: usize, seed: u64, load: f64) -> RunRecord {
                 group: occupied,
                 started: Nanos::from_secs_f64(at),
                 ended: Nanos::from_secs_f64(at + time),
+                occupied: Nanos::from_secs_f64(time),
                 setup: Nanos::ZERO,
                 launch: Nanos::ZERO,
                 failed: false,
@@ -143,7 +143,11 @@ fn run(point: usize, system: usize, seed: u64, load: f64) -> RunRecord {
             } else {
                 Outcome::Completed(Nanos::from_secs_f64(at))
             },
-            gpu_time: Nanos::from_secs_f64(body * f64::from(degree)),
+            gpu_time: Nanos::from_secs_f64(body * f64::from(degree) + 1.2),
+            busy: Nanos::from_secs_f64(body * f64::from(degree) + 1.2),
+            least_work: Some(Nanos::from_secs_f64(single)),
+            least_latency: Some(Nanos::from_secs_f64(single / 2.92 + 1.2)),
+            group_setups: u32::from(degree > 1),
             reconfigurations: u32::from(role == Role::Elastic),
             migrations: u32::from(role == Role::Elastic),
         });
@@ -169,59 +173,30 @@ fn run(point: usize, system: usize, seed: u64, load: f64) -> RunRecord {
             migration: part(0.02),
             group_setup: part(0.02),
             control_plane: part(0.01),
+            lost: Nanos::ZERO,
             down: Nanos::ZERO,
         },
+        idle_causes: vec![
+            (Nanos::ZERO, IdleCause::NoWork),
+            (Nanos::from_secs(100), IdleCause::Waiting),
+            (Nanos::from_secs(150), IdleCause::Drain),
+        ],
+        migrated: Bytes(3_000_000 * migrations.len() as u64),
+        migration_time: Nanos::from_millis(50 * migrations.len() as u64),
         group_setups: migrations.len() as u64,
         migrations,
         peak_rank_memory: Bytes::ZERO,
         extrapolated: false,
-        counters: Counters::default(),
+        counters: Counters {
+            illegal: if name == "load-adaptive" { 2 } else { 0 },
+            ..Counters::default()
+        },
         offered_load_realised: load,
-    }
-}
-
-fn metrics(campaign: &Campaign, run: &RunRecord, class: Option<usize>) -> MetricRow {
-    let of_class = |r: &&RequestRecord| class.is_none_or(|class| r.class.index() == class);
-    let requests: Vec<&RequestRecord> = run.requests.iter().filter(of_class).collect();
-    let mut latencies: Vec<f64> =
-        requests.iter().filter_map(|r| r.latency()).map(Nanos::as_millis_f64).collect();
-    latencies.sort_by(f64::total_cmp);
-    let n = latencies.len();
-    let nearest =
-        |p: f64| (n > 0).then(|| latencies[(libm::ceil(p * n as f64) as usize).max(1) - 1]);
-    let on_time = requests.iter().filter(|r| r.attained() == Some(true)).count() as f64;
-    let span = run.makespan.as_secs_f64();
-    MetricRow {
-        point: run.point,
-        system: run.system.clone(),
-        seed: run.seed,
-        class: class.map(|class| campaign.classes[class].clone()),
-        requests: requests.len() as u64,
-        completed: n as u64,
-        throughput_rps: Some(n as f64 / span),
-        goodput_rps: Some(on_time / span),
-        latency_ms_mean: (n > 0).then(|| latencies.iter().sum::<f64>() / n as f64),
-        latency_ms_p50: nearest(0.5),
-        latency_ms_p95: nearest(0.95),
-        latency_ms_p99: nearest(0.99).filter(|_| n >= 100),
-        queueing_ms_mean: None,
-        slowdown_mean: (n > 0).then_some(1.9),
-        slo_attainment: Some(on_time / requests.len().max(1) as f64),
-        utilisation: Some(run.rank_time.busy.as_secs_f64() / span / f64::from(WORLD)),
-        gpu_time_s: run.rank_time.busy.as_secs_f64(),
-        makespan_s: span,
-        migrations: run.migrations.len() as u64,
-        reconfigurations: run.migrations.len() as u64,
-        group_setups: run.group_setups,
     }
 }
 
 /// The campaign as a report is given it, every section filled.
 pub fn input(campaign: &Campaign, headline_point: usize) -> ReportInput {
-    let all = campaign.runs.iter().flat_map(|run| {
-        let classes = (0..campaign.classes.len()).map(Some);
-        std::iter::once(None).chain(classes).map(move |class| metrics(campaign, run, class))
-    });
     let layouts = ["2 x SP2, least work first", "1 x SP4, FIFO", "4 x SP1, round robin"];
     let ranked = layouts.iter().enumerate().map(|(i, layout)| RankingRow {
         layout: (*layout).to_owned(),
@@ -233,34 +208,18 @@ pub fn input(campaign: &Campaign, headline_point: usize) -> ReportInput {
         throughput_rps: Some(0.12),
     });
     ReportInput {
-        name: "sample".to_owned(),
         title: "Sample: elastic against fixed parallelism".to_owned(),
         lead: vec!["A made-up experiment with <angle> & |pipe| names.".to_owned()],
         setup: vec![Fact { name: "world".into(), value: "4 x H20".into(), label: None }],
-        classes: campaign.classes.clone(),
         systems: SYSTEMS
             .iter()
             .map(|s| SystemNote { name: s.0.into(), description: s.1.into(), role: s.2 })
             .collect(),
-        seeds: campaign.seeds.clone(),
-        points: campaign.points.iter().map(|point| point.0.clone()).collect(),
-        headline_point,
-        metrics: all.collect(),
         ranking: Some(Ranking {
             metric: "slo_attainment".to_owned(),
             smaller_is_better: false,
             rows: ranked.collect(),
         }),
-        bounds: vec![BoundRow {
-            system: "edf-best-fit".into(),
-            quantity: "mean latency".into(),
-            unit: "s".into(),
-            value: 41.0,
-            bound: 24.0,
-            argument: "SRPT on one machine of world speed".into(),
-            proof: true,
-            ..BoundRow::default()
-        }],
         charges: vec![Charge {
             name: "group set-up".into(),
             value: "60 us per use".into(),
@@ -275,10 +234,8 @@ pub fn input(campaign: &Campaign, headline_point: usize) -> ReportInput {
             range: "1,024-9,216 tokens".into(),
             extrapolated: true,
         }],
-        warnings: vec!["load-adaptive: 2 illegal decisions were refused.".into()],
         provenance: vec![Fact { name: "flexdit".into(), value: "0.1.0".into(), label: None }],
         rerun: vec!["flexdit run workloads/quickstart.yaml".into()],
-        figures: Figures::of(campaign, headline_point),
-        ..ReportInput::default()
+        ..ReportInput::from_campaign(campaign, headline_point)
     }
 }

@@ -5,6 +5,7 @@ use super::format::{NONE, change, number, percent, times, with_interval};
 use super::input::{Fact, Label, ReportInput, Role};
 use super::sweep::{Sweep, SweepKind};
 use super::{headline, pictures, view};
+use crate::record::RankTime;
 
 /// Rows above which a table is folded away.
 const LONG: usize = 40;
@@ -153,12 +154,9 @@ fn per_class(input: &ReportInput) -> Section {
 }
 
 fn rank_time(input: &ReportInput) -> Option<Section> {
-    let here: Vec<_> =
-        input.figures.rank_time.iter().filter(|s| s.point == input.headline_point).collect();
-    let first = here.first()?;
-    let names = first.parts.iter().map(|(name, _)| format!("#{name}"));
-    let columns: Vec<String> = std::iter::once("system".to_owned()).chain(names).collect();
-    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let names = RankTime::default().parts().map(|(name, _)| format!("#{name}"));
+    let columns: Vec<&str> =
+        std::iter::once("system").chain(names.iter().map(String::as_str)).collect();
     let mut table = Table::new(
         format!(
             "Rank-time by cause ({}; share of world x makespan, {} pooled)",
@@ -167,10 +165,14 @@ fn rank_time(input: &ReportInput) -> Option<Section> {
         ),
         &columns,
     );
-    for share in here {
-        let mut cells: Vec<Cell> = vec![share.system.clone().into()];
-        cells.extend(share.parts.iter().map(|(_, part)| Cell::from(percent(*part))));
+    for note in &input.systems {
+        let Some(parts) = input.rank_time(input.headline_point, &note.name) else { continue };
+        let mut cells: Vec<Cell> = vec![note.name.clone().into()];
+        cells.extend(parts.iter().map(|(_, part)| Cell::from(percent(*part))));
         table.row(cells);
+    }
+    if table.rows.is_empty() {
+        return None;
     }
     let mut overhead = Table::new(
         format!("Reconfiguring ({}; mean per run over {})", input.label.name(), input.seed_words()),

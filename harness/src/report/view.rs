@@ -1,59 +1,62 @@
 //! Questions that tables and pictures ask of a [`ReportInput`].
 
-use super::input::{MetricRow, ReportInput, Role, SystemNote};
-use super::stats::{self, Interval};
+use super::input::{ReportInput, Role, SystemNote};
+use crate::metrics::Summary;
+use crate::metrics::stats::{self, Interval};
 use crate::plot::palette::Stroke;
+use crate::record::RankTime;
+use flexdit_core::Nanos;
 
 /// One column of the metrics.
-pub type Metric = fn(&MetricRow) -> Option<f64>;
+pub type Metric = fn(&Summary) -> Option<f64>;
 
 /// Completed per second.
-pub fn throughput(row: &MetricRow) -> Option<f64> {
+pub fn throughput(row: &Summary) -> Option<f64> {
     row.throughput_rps
 }
 
 /// Completed on time per second.
-pub fn goodput(row: &MetricRow) -> Option<f64> {
+pub fn goodput(row: &Summary) -> Option<f64> {
     row.goodput_rps
 }
 
 /// Mean latency in seconds.
-pub fn latency_s(row: &MetricRow) -> Option<f64> {
+pub fn latency_s(row: &Summary) -> Option<f64> {
     row.latency_ms_mean.map(|ms| ms / 1e3)
 }
 
 /// 95th percentile of latency in seconds.
-pub fn p95_s(row: &MetricRow) -> Option<f64> {
+pub fn p95_s(row: &Summary) -> Option<f64> {
     row.latency_ms_p95.map(|ms| ms / 1e3)
 }
 
 /// 99th percentile of latency in seconds.
-pub fn p99_s(row: &MetricRow) -> Option<f64> {
+pub fn p99_s(row: &Summary) -> Option<f64> {
     row.latency_ms_p99.map(|ms| ms / 1e3)
 }
 
 /// SLO attainment.
-pub fn attainment(row: &MetricRow) -> Option<f64> {
+pub fn attainment(row: &Summary) -> Option<f64> {
     row.slo_attainment
 }
 
 /// One minus SLO attainment.
-pub fn violations(row: &MetricRow) -> Option<f64> {
+pub fn violations(row: &Summary) -> Option<f64> {
     row.slo_attainment.map(|attainment| 1.0 - attainment)
 }
 
 /// Completed over all requests.
-pub fn completion(row: &MetricRow) -> Option<f64> {
+pub fn completion(row: &Summary) -> Option<f64> {
     (row.requests > 0).then(|| row.completed as f64 / row.requests as f64)
 }
 
 /// Busy rank-time over world x makespan.
-pub fn utilisation(row: &MetricRow) -> Option<f64> {
+pub fn utilisation(row: &Summary) -> Option<f64> {
     row.utilisation
 }
 
 /// Latency over the latency alone on one rank.
-pub fn slowdown(row: &MetricRow) -> Option<f64> {
+pub fn slowdown(row: &Summary) -> Option<f64> {
     row.slowdown_mean
 }
 
@@ -77,11 +80,11 @@ pub fn metric_words(key: &str) -> String {
 
 impl ReportInput {
     /// The rows of a system at a point, over all requests or one class, in seed order.
-    pub fn rows(&self, point: usize, system: &str, class: Option<&str>) -> Vec<&MetricRow> {
-        let wanted = |row: &&MetricRow| {
+    pub fn rows(&self, point: usize, system: &str, class: Option<&str>) -> Vec<&Summary> {
+        let wanted = |row: &&Summary| {
             row.point == point && row.system == system && row.class.as_deref() == class
         };
-        let mut rows: Vec<&MetricRow> = self.metrics.iter().filter(wanted).collect();
+        let mut rows: Vec<&Summary> = self.metrics.iter().filter(wanted).collect();
         let order = |seed| self.seeds.iter().position(|&s| s == seed).unwrap_or(usize::MAX);
         rows.sort_by_key(|row| order(row.seed));
         rows
@@ -109,6 +112,20 @@ impl ReportInput {
         });
         let (a, b): (Vec<f64>, Vec<f64>) = pairs.unzip();
         stats::ratio(&a, &b)
+    }
+
+    /// Where a system's rank-time went at a point, all seeds pooled: cause and share of
+    /// world x makespan.
+    pub fn rank_time(&self, point: usize, system: &str) -> Option<Vec<(&'static str, f64)>> {
+        let rows = self.rows(point, system, None);
+        let times: Vec<RankTime> = rows.iter().filter_map(|row| row.rank_time).collect();
+        let total: f64 = times.iter().map(|time| time.total().as_secs_f64()).sum();
+        let pooled = |(i, (name, _)): (usize, (&'static str, Nanos))| {
+            let part: f64 = times.iter().map(|time| time.parts()[i].1.as_secs_f64()).sum();
+            (name, part / total)
+        };
+        let names = RankTime::default().parts();
+        (total > 0.0).then(|| names.into_iter().enumerate().map(pooled).collect())
     }
 
     /// The systems of a role, in the experiment's order.
