@@ -10,6 +10,7 @@ pub mod input;
 pub mod log;
 pub mod metrics;
 pub mod plot;
+pub mod profile;
 pub mod quantity;
 pub mod record;
 pub mod report;

@@ -1,5 +1,6 @@
 //! A roofline of one denoising step: operations, weights, collectives, host. Everything it says is
-//! *derived*; published tables come first, and it mostly serves as a ratio between two layouts or GPUs.
+//! *derived*; published tables come first, and it mostly serves as a ratio between two layouts or
+//! GPUs.
 
 use super::price::{Price, Provenance};
 use super::table::Mode;
@@ -15,15 +16,15 @@ const EXCHANGED: f64 = 4.0;
 /// The analytic model of one model on one GPU in one mode.
 ///
 /// A step takes the longer of what the host needs to launch it and what the device needs to compute
-/// it: operations at `utilisation` of the peak (but no less than reading the weights once), and then
-/// the bytes of its collectives at `link_efficiency` of one direction of the link.
+/// it: operations at `utilisation` of the peak (but no less than reading the weights once), and
+/// then the bytes of its collectives at `link_efficiency` of one direction of the link.
 ///
 /// # Source
 /// Derived. `utilisation` is what published single-rank latencies reach on long sequences. The host
 /// terms follow from published eager steps that stop shrinking: Qwen-Image on H20 at 1,024 tokens
-/// (155, 161, 172 ms on 1, 2, 4 ranks) and FLUX on H100 (240, 156, 151 ms), both about 2.5 ms a layer
-/// and a forward, whatever the GPU. `link_efficiency` is what remains of the link after packing, in
-/// the published steps of Qwen-Image on H20 (eager) and FLUX on H100 (compiled).
+/// (155, 161, 172 ms on 1, 2, 4 ranks) and FLUX on H100 (240, 156, 151 ms), both about 2.5 ms a
+/// layer and a forward, whatever the GPU. `link_efficiency` is what remains of the link after
+/// packing, in the published steps of Qwen-Image on H20 (eager) and FLUX on H100 (compiled).
 #[derive(Clone, Copy, Debug)]
 pub struct Analytic {
     /// The model.

@@ -39,8 +39,8 @@ pub struct Curve {
 }
 
 impl Curve {
-    /// A curve through samples `(size, milliseconds)`, in any order; of equal sizes the last counts.
-    /// Their extent is the range.
+    /// A curve through samples `(size, milliseconds)`, in any order; of equal sizes the last
+    /// counts. Their extent is the range.
     pub fn samples(mut samples: Vec<(f64, f64)>) -> Self {
         samples.sort_by(|a, b| a.0.total_cmp(&b.0));
         samples.dedup_by(|later, kept| {
@@ -94,8 +94,8 @@ impl Curve {
         self.range
     }
 
-    /// The price at `x` of a curve from `provenance`. `None` where nothing is known: no sample and no
-    /// quadratic, or a single sample at another size. Negative values count as zero.
+    /// The price at `x` of a curve from `provenance`. `None` where nothing is known: no sample and
+    /// no quadratic, or a single sample at another size. Negative values count as zero.
     ///
     /// Between samples the price is *derived*, whatever the samples are.
     pub fn price(&self, x: f64, provenance: Provenance) -> Option<Price> {

@@ -11,8 +11,8 @@ use crate::request::Shape;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Speed-up of a guided step when its two branches run on different ranks: the middle of the published
-/// 1.90-2.00.
+/// Speed-up of a guided step when its two branches run on different ranks: the middle of the
+/// published 1.90-2.00.
 pub const CFG_GAIN: f64 = 1.95;
 
 /// Milliseconds rounded to whole microseconds, as derived tables are written.
@@ -26,7 +26,8 @@ fn step_ms(base: &CostTable, shape: &Shape, guided: bool, layout: Parallelism) -
     Some(price.time.as_millis_f64())
 }
 
-/// The widest layout up to `layout` that `base` prices for `shape`, with the same CFG degree.
+/// The widest layout up to `layout` that `base` prices for `shape`, with the same CFG degree, and
+/// the milliseconds of a step there.
 fn nearest(
     base: &CostTable,
     shape: &Shape,
@@ -42,28 +43,35 @@ fn nearest(
     known.into_iter().find_map(|known| Some((known, step_ms(base, shape, guided, known)?)))
 }
 
-/// Prices of a step at `layout` on the GPU of `to`, sampled at `shapes`:
-/// `base(shape, near) x to(shape, layout) / from(shape, near)`, where `near` is the widest layout not
-/// above it that `base` prices, and `from` the analytic model of `base`'s GPU. With `from` and `to`
-/// equal it fills a missing degree. `None` if `base` knows no such layout for any of the shapes.
+/// Prices of a step at `layout` on the GPU of `to`, sampled at `shapes`: `base(near) x to(shape,
+/// layout) / from(near)`, where `from` is the analytic model of `base`'s GPU and `near` is the same
+/// shape at the widest layout up to `layout` that `base` prices, or `anchor` where `base` prices no
+/// such layout of that shape. With `from` and `to` equal it fills a missing degree. A larger size
+/// is never cheaper than a smaller one: where the ratio says so, the smaller one counts. `None` if
+/// `base` prices neither. `shapes` ascend in size.
 pub fn scaled_step(
     base: &CostTable,
     (from, to): (&Analytic, &Analytic),
-    shapes: &[Shape],
+    (shapes, anchor): (&[Shape], &Shape),
     guided: bool,
     layout: Parallelism,
 ) -> Option<Curve> {
+    let mut floor = 0.0;
     let samples = shapes.iter().map(|shape| {
-        let (near, ms) = nearest(base, shape, guided, layout)?;
-        let tokens = tokens(base.model, shape)?;
-        let ratio = to.step_ms(tokens, guided, layout) / from.step_ms(tokens, guided, near);
-        Some((tokens as f64, rounded(ms * ratio)))
+        let own = nearest(base, shape, guided, layout).map(|near| (shape, near));
+        let other = || nearest(base, anchor, guided, layout).map(|near| (anchor, near));
+        let (known, (near, ms)) = own.or_else(other)?;
+        let size = tokens(base.model, shape)?;
+        let there = from.step_ms(tokens(base.model, known)?, guided, near);
+        floor = rounded(ms * to.step_ms(size, guided, layout) / there).max(floor);
+        Some((size as f64, floor))
     });
     samples.collect::<Option<Vec<_>>>().map(Curve::samples)
 }
 
 /// Prices of a guided step with its branches on different ranks: the step of one branch after the
-/// other, divided by [`CFG_GAIN`]. `None` if `base` does not price that at the same sequence degree.
+/// other, divided by [`CFG_GAIN`]. `None` if `base` does not price that at the same sequence
+/// degree.
 pub fn cfg_step(base: &CostTable, shapes: &[Shape], layout: Parallelism) -> Option<Curve> {
     let in_turn = Parallelism { cfg: 1, ..layout };
     let samples = shapes.iter().map(|shape| {
@@ -98,7 +106,13 @@ mod tests {
         let table = qwen();
         let h20 = analytic(&table, "h20");
         let shapes = [image(512), image(1024), image(1536)];
-        let curve = scaled_step(&table, (&h20, &h20), &shapes, false, Parallelism::ulysses(2));
+        let curve = scaled_step(
+            &table,
+            (&h20, &h20),
+            (&shapes, &shapes[0]),
+            false,
+            Parallelism::ulysses(2),
+        );
         assert_eq!(
             curve.expect("priced").points(),
             [(1024.0, 161.0), (4096.0, 350.0), (9216.0, 880.0)]
@@ -110,7 +124,13 @@ mod tests {
         let table = qwen();
         let h20 = analytic(&table, "h20");
         let shapes = [image(512), image(1024), image(1536)];
-        let curve = scaled_step(&table, (&h20, &h20), &shapes, false, Parallelism::ulysses(8));
+        let curve = scaled_step(
+            &table,
+            (&h20, &h20),
+            (&shapes, &shapes[0]),
+            false,
+            Parallelism::ulysses(8),
+        );
         let ms: Vec<f64> = curve.expect("priced").points().iter().map(|point| point.1).collect();
         assert!(ms[0] > 172.0 && ms[1] > 200.0, "{ms:?}");
         assert!(ms[2] > 1557.0 / 8.0 && ms[2] < 300.0, "{ms:?}");

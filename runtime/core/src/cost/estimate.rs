@@ -63,8 +63,8 @@ impl ShapeCosts {
         self.decode_entry(1).map(|cost| cost.time)
     }
 
-    /// Time of everything unfinished: `steps_left` steps at `degree`, single-rank stages at degree 1.
-    /// `None` if any part of it is unknown.
+    /// Time of everything unfinished: `steps_left` steps at `degree`, single-rank stages at degree
+    /// 1. `None` if any part of it is unknown.
     pub fn remaining(
         &self,
         steps_left: u32,

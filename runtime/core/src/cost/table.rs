@@ -118,6 +118,11 @@ impl CostTable {
         self.entries.insert(CostKey { stage, parallelism }, entry)
     }
 
+    /// Adds all entries of another table of the same model, GPU and mode; they replace equal ones.
+    pub fn extend(&mut self, other: Self) {
+        self.entries.extend(other.entries);
+    }
+
     /// The entry of a stage at a layout.
     pub fn get(&self, stage: CostStage, parallelism: Parallelism) -> Option<&CostEntry> {
         self.entries.get(&CostKey { stage, parallelism })
@@ -147,8 +152,8 @@ impl CostTable {
         })
     }
 
-    /// The price of one stage at one layout. A step or decode that comes out at zero is unknown unless
-    /// its entry is a stated constant: zero would read as infinitely fast.
+    /// The price of one stage at one layout. A step or decode that comes out at zero is unknown
+    /// unless its entry is a stated constant: zero would read as infinitely fast.
     pub fn price(
         &self,
         stage: CostStage,

@@ -70,8 +70,8 @@ impl Layout {
         }
     }
 
-    /// The boxes of shard `index` of latents with `[frames, rows, columns]` tokens. `parts` must not
-    /// be zero.
+    /// The boxes of shard `index` of latents with `[frames, rows, columns]` tokens. `parts` must
+    /// not be zero.
     pub fn shard(self, grid: [u32; 3], index: u32) -> Boxes {
         let [frames, rows, columns] = grid;
         let area = rows * columns;
@@ -91,7 +91,8 @@ impl Layout {
     }
 }
 
-/// The flat token range `start..end` as boxes: a partial first frame, whole frames, a partial last one.
+/// The flat token range `start..end` as boxes: a partial first frame, whole frames, a partial last
+/// one.
 fn flat(area: u32, start: u64, end: u64) -> Boxes {
     let mut boxes = Boxes::new();
     if start >= end || area == 0 {

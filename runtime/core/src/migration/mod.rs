@@ -1,8 +1,8 @@
 //! Layout-aware migration: which bytes go where when a request changes ranks or layout.
 //!
 //! Owns layouts of request state, intersections of boxes and the resulting copies. It moves nothing
-//! and knows no request. Invariant: a rank that holds a replica is sent nothing, and every byte that a
-//! rank lacks is sent exactly once.
+//! and knows no request. Invariant: a rank that holds a replica is sent nothing, and every byte
+//! that a rank lacks is sent exactly once.
 
 pub mod layout;
 #[cfg(test)]

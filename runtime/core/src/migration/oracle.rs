@@ -93,7 +93,10 @@ fn split(edges: &[Edge], spec: &StateSpec) -> (BTreeMap<(Rank, Rank), u64>, BTre
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(512)
+    })]
     #[test]
     fn plans_agree_with_following_every_token(case in cases()) {
         let Case { spec, from, stage, parallelism, active } = &case;

@@ -8,12 +8,12 @@ use crate::task::{Edge, Stage};
 use crate::units::Bytes;
 use alloc::vec::Vec;
 
-/// The copies that bring the state of `from` to where a task of `stage`, split by `parallelism` over
-/// `active`, needs it: latents in the task's layout, embeddings on every rank that denoises. Ordered by
-/// (destination, source); empty if nothing moves, at the cost of comparing two groups.
+/// The copies that bring the state of `from` to where a task of `stage`, split by `parallelism`
+/// over `active`, needs it: latents in the task's layout, embeddings on every rank that denoises.
+/// Ordered by (destination, source); empty if nothing moves, at the cost of comparing two groups.
 ///
-/// A rank takes what it holds from itself. A shard that several ranks hold is sent by all of them in
-/// equal parts; several destinations of the embeddings are spread over the ranks that hold them.
+/// A rank takes what it holds from itself. A shard that several ranks hold is sent by all of them
+/// in equal parts; several destinations of the embeddings are spread over the ranks that hold them.
 ///
 /// ```
 /// use flexdit_core::migration::{Located, StateSpec, migration};

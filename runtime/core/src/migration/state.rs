@@ -83,8 +83,8 @@ pub struct Located {
 }
 
 impl Located {
-    /// Where the state lies after a task, given where it lay `before` (nothing computed yet: `None`).
-    /// Embeddings stay wherever they were, too, until released.
+    /// Where the state lies after a task, given where it lay `before` (nothing computed yet:
+    /// `None`). Embeddings stay wherever they were, too, until released.
     pub fn after(
         before: Option<&Self>,
         stage: Stage,

@@ -5,7 +5,8 @@ use super::{Blocks, ModelSpec};
 /// Operations of one forward through the transformer.
 ///
 /// # Source
-/// Derived: a multiply-add counts two; projections and attention only, norms and modulation ignored.
+/// Derived: a multiply-add counts two; projections and attention only, norms and modulation
+/// ignored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Flops {
     /// What sequence parallelism divides.

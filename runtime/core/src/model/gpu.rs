@@ -54,13 +54,14 @@ const fn spec(
 /// Every known GPU.
 ///
 /// # Source
-/// Vendor data sheets, dense figures. `l20` has no NVLink: its link is PCIe 4.0 x16 (64 GB/s).
+/// Vendor data sheets, dense figures. `a100` is the 80 GB one. `l20` has no NVLink: its link is
+/// PCIe 4.0 x16 (64 GB/s).
 pub static GPUS: [GpuSpec; 8] = [
     spec("h20", 148.0, 96.0, 4.0, Link::NvLink, 900.0),
     spec("h100", 989.0, 80.0, 3.35, Link::NvLink, 900.0),
     spec("h200", 989.0, 141.0, 4.8, Link::NvLink, 900.0),
     spec("h800", 989.0, 80.0, 3.35, Link::NvLink, 400.0),
-    spec("a100-80", 312.0, 80.0, 2.04, Link::NvLink, 600.0),
+    spec("a100", 312.0, 80.0, 2.04, Link::NvLink, 600.0),
     spec("l20", 119.5, 48.0, 0.86, Link::Pcie, 64.0),
     spec("b200", 2250.0, 180.0, 8.0, Link::NvLink, 1800.0),
     spec("gb200", 2500.0, 186.0, 8.0, Link::NvLink, 1800.0),

@@ -22,8 +22,8 @@ impl ModelSpec {
     /// Peak activations of a task on one rank.
     ///
     /// Denoising holds eight residual-width and two FFN-width buffers per local token (guidance
-    /// branches on one rank run in turn). Decoding holds three 128-channel buffers of the frames that
-    /// one latent frame expands to.
+    /// branches on one rank run in turn). Decoding holds three 128-channel buffers of the frames
+    /// that one latent frame expands to.
     ///
     /// # Errors
     /// As [`ModelSpec::grid`].

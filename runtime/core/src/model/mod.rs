@@ -94,8 +94,8 @@ impl ModelSpec {
         self.vae_down[0] > 1
     }
 
-    /// Latent tokens as (frames, rows, columns). Pixels that fill no whole token are cut off, first by
-    /// the VAE, then by the patch, as pipelines do.
+    /// Latent tokens as (frames, rows, columns). Pixels that fill no whole token are cut off, first
+    /// by the VAE, then by the patch, as pipelines do.
     ///
     /// # Errors
     /// [`Infeasible::Frames`] for a video of an image model, [`Infeasible::Empty`] for no token.
