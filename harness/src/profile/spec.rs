@@ -13,10 +13,10 @@ pub struct ProfileFile {
     /// The GPU.
     pub gpu: String,
     /// How kernels are launched; default eager.
-    #[serde(default)]
+    #[serde(default = "eager")]
     pub mode: ModeName,
     /// Unit of every time in the file; default ms.
-    #[serde(default)]
+    #[serde(default = "milliseconds")]
     pub unit: UnitName,
     /// What kind of number an entry is that does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -167,16 +167,12 @@ names! {
     }
 }
 
-impl Default for ModeName {
-    fn default() -> Self {
-        Self::Eager
-    }
+fn eager() -> ModeName {
+    ModeName::Eager
 }
 
-impl Default for UnitName {
-    fn default() -> Self {
-        Self::Ms
-    }
+fn milliseconds() -> UnitName {
+    UnitName::Ms
 }
 
 fn one() -> u8 {
