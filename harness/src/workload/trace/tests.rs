@@ -190,3 +190,26 @@ fn recorded_arrivals_take_the_class_mix_and_the_target_load() {
     assert_eq!(workload.requests[0].arrival, Nanos::ZERO);
     assert!((workload.offered_load_realised.unwrap() - 0.8).abs() < 1e-6);
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_an_importer_panic(
+        parts in proptest::collection::vec(
+            "Request\\(|[a-z_]{1,5}=|['\"\\\\,(){}\\[\\]]|[0-9.e+-]{1,4}|\\PC|\n|arrival_ms", 0..40,
+        ),
+    ) {
+        let text = parts.concat();
+        let _ = vllm_omni::parse("t", &text);
+        let _ = csv::parse("t", &text);
+        let _ = mooncake::parse("t", &text);
+        let _ = gf_dit::parse("t", &text, false);
+        let _ = vllm_omni::parse("t", &format!("Request({text}"));
+    }
+
+    #[test]
+    fn any_arrival_order_is_either_sorted_or_refused(times in proptest::collection::vec(0_u32..50, 1..9)) {
+        let lines: String = times.iter().map(|t| format!("{t},512,512\n")).collect();
+        let rows = csv::parse("t", &format!("arrival_ms,height,width\n{lines}")).unwrap();
+        proptest::prop_assert_eq!(super::check("t", &rows).is_ok(), times.is_sorted());
+    }
+}
