@@ -141,7 +141,7 @@ fn a_shape_is_bounded_by_its_cheapest_and_its_fastest_layouts() {
         steps: 10,
         ..Shape::default()
     };
-    let bounds = shape_bounds(&book, 4, [&shape, &shape]);
+    let bounds = book_bounds(&book, 4, [&shape, &shape]);
     // Two ranks are the cheapest, four the fastest; eight are too many.
     let fixed = 55 + 50 + 2 + 100 + 1;
     let expect = ShapeBound {

@@ -152,7 +152,9 @@ mod tests {
             ..Summary::default()
         };
         let points = [SweepPoint(vec![("costs.group_setup".into(), "60us".into())])];
-        for table in [summary_table(&[row.clone()], &points), classes_table(&[row], &points)] {
+        for table in
+            [summary_table(std::slice::from_ref(&row), &points), classes_table(&[row], &points)]
+        {
             assert_eq!(Table::parse("x.csv", &table.to_csv()).unwrap(), table);
             let at = table.column("throughput_rps").unwrap();
             assert_eq!(table.rows[0][at], "0.30000000000000004");
