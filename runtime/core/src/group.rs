@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 /// The ordered ranks of a task or collective; up to eight are stored inline.
 ///
 /// Order matters: position in the group is the shard index.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Group(SmallVec<[Rank; 8]>);
 
@@ -35,6 +35,13 @@ impl Group {
     /// Whether both groups hold the same ranks, in any order.
     pub fn same_ranks(&self, other: &Self) -> bool {
         self.len() == other.len() && self.iter().all(|rank| other.contains(rank))
+    }
+}
+
+impl Clone for Group {
+    /// A copy of memory; the derived one would go rank by rank, several times per task.
+    fn clone(&self) -> Self {
+        Self(SmallVec::from_slice(&self.0))
     }
 }
 

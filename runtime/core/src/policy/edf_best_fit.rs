@@ -25,6 +25,20 @@ pub const INFO: PolicyInfo = PolicyInfo {
     build: |params: &Params, _| Ok(Box::new(EdfBestFit::new(params.flag("hopeless-last")))),
 };
 
+/// Set in the first word of the key of a request that goes last; no deadline is that far away.
+const LATE: u64 = 1 << 63;
+
+/// Most requests that one decision moves to the end; the others are found again by the next.
+const DEMOTIONS: usize = 256;
+
+/// A request that this decision found hopeless.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    key: Key,
+    id: RequestId,
+    runs: bool,
+}
+
 /// A request that this decision runs.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -43,6 +57,8 @@ struct Entry {
 /// budget remains, the most urgent denoise entry takes its next larger degree that fits and strictly
 /// lowers its finish. *Place*: requests whose ranks are all free keep them, then the others prefer
 /// the ranks that hold their data.
+///
+/// With `hopeless-last`, a request that misses its deadline at its best degree goes behind all others, to stay.
 ///
 /// Widening restarts at the most urgent entry after each step in the paper. An entry that cannot be widened
 /// with a budget cannot be with a smaller one, so widening each entry in turn until it cannot gives
@@ -71,7 +87,10 @@ struct Entry {
 pub struct EdfBestFit {
     hopeless_last: bool,
     entries: Vec<Entry>,
-    hopeless: Vec<RequestId>,
+    /// Whether a request was found hopeless, by ordinal. It stays so: waiting improves nothing.
+    late: Vec<bool>,
+    /// Requests that this decision found hopeless, in order.
+    found: Vec<Found>,
 }
 
 impl EdfBestFit {
@@ -87,24 +106,65 @@ impl EdfBestFit {
             if budget == 0 {
                 return 0;
             }
-            if self.hopeless_last && is_hopeless(&request, now) {
-                self.hopeless.push(request.id());
-            } else if let Some(entry) = fit_one(&request, now, budget) {
-                budget -= entry.degree;
-                self.entries.push(entry);
+            if self.hopeless_last {
+                if self.is_late(request.id()) {
+                    break;
+                }
+                if is_hopeless(&request, now) {
+                    let (key, id) = (late_key(&request), request.id());
+                    self.found.push(Found { key, id, runs: false });
+                    continue;
+                }
             }
+            budget -= self.add(&request, now, budget);
         }
-        for &id in &self.hopeless {
-            if budget == 0 {
-                return 0;
-            }
-            let entry = view.request(id).and_then(|request| fit_one(&request, now, budget));
-            if let Some(entry) = entry {
-                budget -= entry.degree;
-                self.entries.push(entry);
+        if self.hopeless_last { self.fit_hopeless(view, budget) } else { budget }
+    }
+
+    /// Fits the hopeless in order: those found in this walk, and those that already went to the end.
+    fn fit_hopeless(&mut self, view: &View<'_>, mut budget: u16) -> u16 {
+        let mut known = view.ready_from([LATE, 0, 0]).peekable();
+        let mut next = 0;
+        while budget > 0 {
+            let old = known.peek().map(|request| (late_key(request), request.id()));
+            let new = self.found.get(next).map(|found| (found.key, found.id));
+            let newly = new.filter(|new| old.is_none_or(|old| *new < old));
+            let request = newly.map_or_else(|| known.next(), |(_, id)| view.request(id));
+            let Some(request) = request else { break };
+            let taken = self.add(&request, view.now(), budget);
+            budget -= taken;
+            if newly.is_some() {
+                self.found[next].runs = taken > 0;
+                next += 1;
             }
         }
         budget
+    }
+
+    /// Adds the request if a degree fits; returns the ranks it takes.
+    fn add(&mut self, request: &RequestView<'_>, now: Nanos, budget: u16) -> u16 {
+        let Some(entry) = fit_one(request, now, budget) else { return 0 };
+        self.entries.push(entry);
+        entry.degree
+    }
+
+    fn is_late(&self, id: RequestId) -> bool {
+        self.late.get(id.index()).copied().unwrap_or(false)
+    }
+
+    /// Moves what was found hopeless to the end of the queue, where later walks do not meet it.
+    fn demote(&mut self, plan: &mut Plan<'_>) {
+        for &Found { id, runs, .. } in self.found.iter().take(DEMOTIONS) {
+            if self.late.len() <= id.index() {
+                self.late.resize(id.index() + 1, false);
+            }
+            self.late[id.index()] = true;
+            if !runs {
+                // Leaving and entering the queue asks for the key again.
+                plan.pause(id);
+                plan.resume(id);
+            }
+        }
     }
 
     /// Spends the rest of the budget on the most urgent entries that gain from it.
@@ -151,7 +211,14 @@ impl EdfBestFit {
 
 impl Policy for EdfBestFit {
     fn key(&self, request: &RequestView<'_>) -> Option<Key> {
-        Some(edf_key(request))
+        match self.hopeless_last {
+            false => Some(edf_key(request)),
+            true if self.is_late(request.id()) => Some(late_key(request)),
+            true => {
+                let [deadline, importance, arrival] = edf_key(request);
+                Some([deadline.min(LATE - 1), importance, arrival])
+            }
+        }
     }
 
     fn decide(&mut self, view: &View<'_>, plan: &mut Plan<'_>) {
@@ -159,11 +226,18 @@ impl Policy for EdfBestFit {
             return;
         }
         self.entries.clear();
-        self.hopeless.clear();
+        self.found.clear();
         let left = self.fit(view, plan.free());
         self.widen(view, left);
+        self.demote(plan);
         self.place(view, plan);
     }
+}
+
+/// The key of a request that goes last, in the order of deadlines among those.
+fn late_key(request: &RequestView<'_>) -> Key {
+    let [deadline, importance, arrival] = edf_key(request);
+    [LATE | deadline, importance, arrival]
 }
 
 fn parallelism(request: &RequestView<'_>, entry: &Entry) -> Parallelism {
