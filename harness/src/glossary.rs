@@ -53,12 +53,14 @@ pub fn all() -> Vec<Meaning> {
         .map(|(kind, name, text)| Meaning { name, kind, text: text.to_owned() })
         .collect();
     all.extend(METRICS.iter().map(|metric| {
+        let unit =
+            if metric.unit.is_empty() { String::new() } else { format!(" [{}]", metric.unit) };
         let better = match metric.better {
-            Better::Higher => " More is better.",
-            Better::Lower => " Less is better.",
+            Better::Higher => " Higher is better.",
+            Better::Lower => " Lower is better.",
             Better::Neither => "",
         };
-        let text = format!("{}{better}", metric.doc);
+        let text = format!("{}{unit}{better}", metric.doc);
         Meaning { name: metric.name, kind: Kind::Metric, text }
     }));
     all.sort_by_key(|meaning| meaning.kind);
@@ -205,7 +207,7 @@ mod tests {
         }
         let kinds: Vec<Kind> = find("elastic").into_iter().map(|m| m.kind).collect();
         assert_eq!(kinds, [Kind::Term, Kind::System]);
-        assert!(find("slo_attainment")[0].text.ends_with("More is better."));
+        assert!(find("slo_attainment")[0].text.ends_with("Higher is better."));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod choice;
 mod cluster;
 mod costs;
 pub mod expect;
+mod feasible;
 mod load;
 mod profile;
 pub mod schema;
@@ -17,6 +18,7 @@ pub use choice::{OneOrMany, Switch};
 pub use cluster::{Cluster, Estimates};
 pub use costs::{Costs, Faults, FirstUse, GroupSetup, Jitter, Migration, Occupy, Stragglers};
 pub use expect::Expectation;
+pub use feasible::check_workload;
 pub use load::{Loaded, Point};
 pub use profile::{ProfileFormat, ProfileImport, ProfileRef};
 pub use system::{

@@ -4,6 +4,7 @@ use super::expect::Expectation;
 use super::{Cluster, Costs, Experiment, SystemKind};
 use crate::input::{Document, InputError, suggestion};
 use crate::metrics::METRICS;
+use flexdit_core::model::{GPUS, MODELS};
 
 /// Most ranks a world may have.
 pub const MAX_WORLD: u16 = 1024;
@@ -73,6 +74,8 @@ impl Check<'_> {
         self.require((1..=MAX_WORLD).contains(&world), "cluster.world", || {
             format!("expected 1 to {MAX_WORLD} ranks, got {world}")
         })?;
+        let gpus: Vec<&str> = GPUS.iter().map(|gpu| gpu.name).collect();
+        self.known("gpu", "cluster.gpu", &cluster.gpu, &gpus)?;
         if let Some(per_node) = cluster.ranks_per_node {
             self.require(
                 per_node >= 1 && (per_node > world || world.is_multiple_of(per_node)),
@@ -101,7 +104,26 @@ impl Check<'_> {
             return self.fail("models", "expected either `model` or `models`, got both".into());
         }
         let names = experiment.model_names();
-        self.require(!names.is_empty(), "", || "missing key `model` (or `models`)".into())
+        if names.is_empty() {
+            return match experiment.models {
+                Some(_) => self.fail("models", "expected at least one model, got none".into()),
+                None => self.fail("", "missing key `model` (or `models`)".into()),
+            };
+        }
+        let known: Vec<&str> = MODELS.iter().map(|model| model.name).collect();
+        for (index, name) in names.iter().enumerate() {
+            let key = match experiment.model {
+                Some(_) => "model".to_owned(),
+                None => format!("models[{index}]"),
+            };
+            self.known("model", &key, name, &known)?;
+            self.require(!names[..index].contains(name), &key, || {
+                format!("the model `{name}` stands twice")
+            })?;
+        }
+        self.require(!experiment.profile.0.is_empty(), "profile", || {
+            "expected at least one profile, got none".into()
+        })
     }
 
     fn costs(&self, costs: &Costs) -> Result<(), InputError> {

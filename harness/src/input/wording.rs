@@ -21,11 +21,16 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     best.map(|(_, candidate)| candidate)
 }
 
-/// "unknown `kind` `name`, expected a, b or c" with the nearest candidate as the hint.
+/// Longest list of valid names that a message spells out.
+const LISTED: usize = 16;
+
+/// "unknown `kind` `name`, expected a, b or c" with the nearest candidate as the hint; a long list
+/// of candidates is left out.
 pub fn suggestion(kind: &str, name: &str, candidates: &[&str]) -> (String, Option<String>) {
     let hint = nearest(name, candidates.iter().copied()).map(str::to_owned);
     let listed: Vec<String> = candidates.iter().map(|c| format!("`{c}`")).collect();
     let message = match listed.as_slice() {
+        many if many.len() > LISTED => format!("unknown {kind} `{name}`"),
         [] => format!("unknown {kind} `{name}`, none is allowed here"),
         [only] => format!("unknown {kind} `{name}`, expected {only}"),
         [init @ .., last] => {
