@@ -63,6 +63,7 @@ pub fn all() -> Vec<Meaning> {
         let text = format!("{}{unit}{better}", metric.doc);
         Meaning { name: metric.name, kind: Kind::Metric, text }
     }));
+    all.extend(crate::policies::meanings());
     all.sort_by_key(|meaning| meaning.kind);
     all
 }

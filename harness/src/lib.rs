@@ -11,6 +11,7 @@ pub mod log;
 pub mod metrics;
 pub mod plot;
 pub mod profile;
+pub mod policies;
 pub mod quantity;
 pub mod record;
 pub mod report;

@@ -3,6 +3,7 @@
 mod completions;
 mod explain;
 mod gate;
+mod policies;
 mod workload;
 
 use clap::{Parser, Subcommand};
@@ -28,13 +29,14 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Exit codes: 0 done, 1 a check or gate failed, 2 bad input.
 
-Start with `flexdit explain` for the vocabulary.";
+Start with `flexdit explain` for the vocabulary and `flexdit policies` for what can be compared.";
 
 /// The sub-commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Workload(workload::Args),
     Gate(gate::Args),
+    Policies(policies::Args),
     Explain(explain::Args),
     Completions(completions::Args),
 }
@@ -44,6 +46,7 @@ pub fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Workload(args) => workload::run(&args),
         Command::Gate(args) => gate::run(&args),
+        Command::Policies(args) => policies::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Completions(args) => completions::run(&args),
     }

@@ -19,10 +19,9 @@ pub struct Costs {
     pub group_setup: GroupSetup,
     /// Overhead on every rank of a task before it computes; default 5us.
     pub launch: Duration,
-    /// Time from a command to its arrival at a rank, and from a rank's report to the system's
-    /// knowledge of it; default 10us.
+    /// Time from a decision to the arrival of its commands at the ranks; default 10us.
     pub control_plane: Duration,
-    /// Time that one decision of a policy takes; `0` (the default) makes decisions instant.
+    /// Time that one decision takes, added to the control plane; `0` (the default): none.
     pub planning: Duration,
     /// Random spread of stage durations; default off.
     pub jitter: Switch<Jitter>,
@@ -161,22 +160,58 @@ pub struct Jitter {
     pub cv: f64,
 }
 
-/// Some tasks take longer.
+/// Some tasks, or all tasks of some ranks, take longer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stragglers {
+    /// Chance that a task is slow; 0 to 1, default 0.
+    pub probability: f64,
+    /// A slow task's duration is multiplied by this; at least 1, default 1.
+    pub factor: f64,
+    /// Ranks that are always slow; the slowest rank of a group sets its pace.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub slow_ranks: Vec<SlowRank>,
+}
+
+impl Default for Stragglers {
+    fn default() -> Self {
+        Self { probability: 0.0, factor: 1.0, slow_ranks: Vec::new() }
+    }
+}
+
+/// A rank that is always slow.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Stragglers {
-    /// Chance that a task is one; 0 to 1.
-    pub probability: f64,
-    /// Its duration is multiplied by this; at least 1.
+pub struct SlowRank {
+    /// Which.
+    pub rank: u16,
+    /// Durations are multiplied by this; at least 1.
     pub factor: f64,
 }
 
-/// Ranks fail at random, lose what they hold, and come back empty.
+/// Ranks fail, lose what they hold, and come back empty.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Faults {
+    /// Mean time between two failures of one rank (exponential); left out: only `outages`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtbf: Option<Duration>,
+    /// Mean time until a rank that failed at random is back (exponential); needed with `mtbf`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repair: Option<Duration>,
+    /// Outages at given times.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outages: Vec<Outage>,
+}
+
+/// A rank is down for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Faults {
-    /// Mean time between two failures of one rank (exponential).
-    pub mtbf: Duration,
-    /// Mean time until it is back (exponential).
-    pub repair: Duration,
+pub struct Outage {
+    /// Which.
+    pub rank: u16,
+    /// When it fails, from the start of the run.
+    pub down: Duration,
+    /// When it is back.
+    pub up: Duration,
 }

@@ -3,6 +3,7 @@
 //! Owns every key outside `workload:`. Does not read profiles or build workloads. Invariant: an
 //! [`Experiment`] that [`Loaded::read`] returns has passed [`validate`](self::validate).
 
+mod charges;
 mod choice;
 mod cluster;
 mod costs;
@@ -16,7 +17,9 @@ mod validate;
 
 pub use choice::{OneOrMany, Switch};
 pub use cluster::{Cluster, Estimates};
-pub use costs::{Costs, Faults, FirstUse, GroupSetup, Jitter, Migration, Occupy, Stragglers};
+pub use costs::{
+    Costs, Faults, FirstUse, GroupSetup, Jitter, Migration, Occupy, Outage, SlowRank, Stragglers,
+};
 pub use expect::Expectation;
 pub use feasible::check_workload;
 pub use load::{Loaded, Point};

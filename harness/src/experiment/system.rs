@@ -141,10 +141,10 @@ pub struct Lanes {
     /// Ranks of each lane; divides the world.
     #[schemars(range(min = 1))]
     pub degree: u16,
-    /// Tasks queued behind the running one, so that ranks do not wait for the control plane;
-    /// default 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run_ahead: Option<u8>,
+    /// Whether a request's next task is queued behind the one in flight, so that ranks do not wait for
+    /// the control plane; default false. Not with srtf, which decides at every boundary.
+    #[serde(default)]
+    pub run_ahead: bool,
 }
 
 /// Order of the requests of a lane.
@@ -189,10 +189,13 @@ fn attainment() -> String {
 pub struct Elastic {
     /// The policy.
     pub policy: String,
-    /// Tasks that may be queued behind the running one with the policy's consent; default 1.
-    pub run_ahead: Option<u8>,
-    /// Most requests in the system at once; more are rejected. Default: no bound.
-    pub queue: Option<u32>,
+    /// Tasks that a rank may have queued behind the one it runs, if the policy asks; default 1.
+    pub credits: Option<u8>,
+    /// Most requests in the system at once, later ones are rejected; default 1048576.
+    #[schemars(range(min = 1))]
+    pub admission: Option<u64>,
+    /// Times a request may fail and be tried again; default 3.
+    pub retries: Option<u8>,
     /// The policy's own parameters.
     #[serde(flatten)]
     pub params: BTreeMap<String, ParamValue>,
@@ -292,11 +295,14 @@ impl Serialize for Elastic {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("policy", &self.policy)?;
-        if let Some(run_ahead) = self.run_ahead {
-            map.serialize_entry("run_ahead", &run_ahead)?;
+        if let Some(credits) = self.credits {
+            map.serialize_entry("credits", &credits)?;
         }
-        if let Some(queue) = self.queue {
-            map.serialize_entry("queue", &queue)?;
+        if let Some(admission) = self.admission {
+            map.serialize_entry("admission", &admission)?;
+        }
+        if let Some(retries) = self.retries {
+            map.serialize_entry("retries", &retries)?;
         }
         for (name, value) in &self.params {
             map.serialize_entry(name, value)?;
@@ -316,13 +322,15 @@ impl<'de> Deserialize<'de> for Elastic {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Elastic, A::Error> {
-                let (mut policy, mut run_ahead, mut queue) = (None, None, None);
+                let (mut policy, mut credits, mut admission, mut retries) =
+                    (None, None, None, None);
                 let mut params = BTreeMap::new();
                 while let Some(key) = map.next_key::<String>()? {
                     match key.as_str() {
                         "policy" => policy = Some(map.next_value()?),
-                        "run_ahead" => run_ahead = map.next_value()?,
-                        "queue" => queue = map.next_value()?,
+                        "credits" => credits = map.next_value()?,
+                        "admission" => admission = map.next_value()?,
+                        "retries" => retries = map.next_value()?,
                         _ => {
                             let Scalar(value) = map.next_value()?;
                             params.insert(key, value);
@@ -330,7 +338,7 @@ impl<'de> Deserialize<'de> for Elastic {
                     }
                 }
                 let policy = policy.ok_or_else(|| A::Error::missing_field("policy"))?;
-                Ok(Elastic { policy, run_ahead, queue, params })
+                Ok(Elastic { policy, credits, admission, retries, params })
             }
         }
         deserializer.deserialize_any(PolicyAndParams)

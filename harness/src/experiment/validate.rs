@@ -1,9 +1,11 @@
 //! Whether the keys make sense together. Every refusal names the key, its place and the reason.
 
 use super::expect::Expectation;
-use super::{Cluster, Costs, Experiment, SystemKind};
+use super::{Cluster, Costs, Experiment, Faults, LanePolicy, SystemKind};
 use crate::input::{Document, InputError, suggestion};
 use crate::metrics::METRICS;
+use crate::policies;
+use crate::quantity::Duration;
 use flexdit_core::model::{GPUS, MODELS};
 
 /// Most ranks a world may have.
@@ -18,7 +20,7 @@ pub fn check(experiment: &Experiment, document: &Document) -> Result<(), InputEr
     check.seeds(experiment)?;
     check.cluster(&experiment.cluster)?;
     check.models(experiment)?;
-    check.costs(&experiment.costs)?;
+    check.costs(&experiment.costs, experiment.cluster.world)?;
     let bias = experiment.estimates.bias;
     check.require(bias > 0.0, "estimates.bias", || format!("expected above 0, got {bias}"))?;
     check.systems(experiment)?;
@@ -126,7 +128,7 @@ impl Check<'_> {
         })
     }
 
-    fn costs(&self, costs: &Costs) -> Result<(), InputError> {
+    fn costs(&self, costs: &Costs, world: u16) -> Result<(), InputError> {
         if let Some(bandwidth) = costs.migration.bandwidth {
             self.require(bandwidth.0 > 0.0, "costs.migration.bandwidth", || {
                 format!("expected above 0, got {bandwidth}")
@@ -142,18 +144,46 @@ impl Check<'_> {
             self.require((0.0..=1.0).contains(&chance), "costs.stragglers.probability", || {
                 format!("expected 0 to 1, got {chance}")
             })?;
-            self.require(stragglers.factor >= 1.0, "costs.stragglers.factor", || {
-                format!("expected at least 1, got {}", stragglers.factor)
-            })?;
-        }
-        if let Some(faults) = costs.faults.on() {
-            for (key, time) in
-                [("costs.faults.mtbf", faults.mtbf), ("costs.faults.repair", faults.repair)]
-            {
-                self.require(time.0.0 > 0, key, || format!("expected above 0, got {time}"))?;
+            self.slowing("costs.stragglers.factor", stragglers.factor)?;
+            for (index, slow) in stragglers.slow_ranks.iter().enumerate() {
+                let key = format!("costs.stragglers.slow_ranks[{index}]");
+                self.rank(&format!("{key}.rank"), slow.rank, world)?;
+                self.slowing(&format!("{key}.factor"), slow.factor)?;
             }
         }
+        match costs.faults.on() {
+            Some(faults) => self.faults(faults, world),
+            None => Ok(()),
+        }
+    }
+
+    fn faults(&self, faults: &Faults, world: u16) -> Result<(), InputError> {
+        let positive = |key: &str, time: Option<Duration>| {
+            let holds = time.is_none_or(|time| time.0.0 > 0);
+            self.require(holds, key, || "expected above 0, got 0".into())
+        };
+        positive("costs.faults.mtbf", faults.mtbf)?;
+        positive("costs.faults.repair", faults.repair)?;
+        self.require(faults.mtbf.is_some() == faults.repair.is_some(), "costs.faults", || {
+            "expected `mtbf` and `repair` together, got one of them".into()
+        })?;
+        for (index, outage) in faults.outages.iter().enumerate() {
+            let key = format!("costs.faults.outages[{index}]");
+            self.rank(&format!("{key}.rank"), outage.rank, world)?;
+            self.require(outage.up > outage.down, &format!("{key}.up"), || {
+                format!("expected after {}, got {}", outage.down, outage.up)
+            })?;
+        }
         Ok(())
+    }
+
+    fn rank(&self, key: &str, rank: u16, world: u16) -> Result<(), InputError> {
+        let last = world - 1;
+        self.require(rank < world, key, || format!("expected a rank from 0 to {last}, got {rank}"))
+    }
+
+    fn slowing(&self, key: &str, factor: f64) -> Result<(), InputError> {
+        self.require(factor >= 1.0, key, || format!("expected at least 1, got {factor}"))
     }
 
     fn systems(&self, experiment: &Experiment) -> Result<(), InputError> {
@@ -184,7 +214,13 @@ impl Check<'_> {
             SystemKind::FixedPipeline(spec) => {
                 self.dividing(&format!("{key}.degree"), spec.degree, world)
             }
-            SystemKind::Lanes(spec) => self.dividing(&format!("{key}.degree"), spec.degree, world),
+            SystemKind::Lanes(spec) => {
+                let ahead = spec.run_ahead && spec.policy == LanePolicy::Srtf;
+                self.require(!ahead, &format!("{key}.run_ahead"), || {
+                    "srtf decides at every task boundary and cannot run ahead".into()
+                })?;
+                self.dividing(&format!("{key}.degree"), spec.degree, world)
+            }
             SystemKind::Rssp(spec) => {
                 for (class, &degree) in spec.degrees.iter().flat_map(|map| map.iter()) {
                     self.degree(&format!("{key}.degrees.{class}"), degree, world)?;
@@ -212,7 +248,14 @@ impl Check<'_> {
                 let names: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
                 self.known("metric", &format!("{key}.metric"), &spec.metric, &names)
             }
-            SystemKind::Legacy(_) | SystemKind::Elastic(_) => Ok(()),
+            SystemKind::Elastic(spec) => match policies::resolve(spec) {
+                Ok(_) => Ok(()),
+                Err(policies::Refusal { key: inner, message, hint }) => {
+                    let error = self.document.error(&format!("{key}.{inner}"), message);
+                    Err(InputError { hint, ..error })
+                }
+            },
+            SystemKind::Legacy(_) => Ok(()),
         }
     }
 

@@ -1,0 +1,74 @@
+//! What `costs:` means to the simulator.
+
+use super::{Costs, GroupSetup, Occupy};
+use flexdit_core::model::GpuSpec;
+use flexdit_core::{Nanos, Rank};
+use flexdit_sim::{Charges, FaultModel, MigrationCharge, Occupies};
+
+impl Costs {
+    /// The charges on a cluster of this GPU: its link is the bandwidth unless one is given.
+    pub fn charges(&self, gpu: &GpuSpec) -> Charges {
+        let link = gpu.link_one_way();
+        let bandwidth = self.migration.bandwidth.map_or(link, |bandwidth| bandwidth.0);
+        let stragglers = self.stragglers.on().cloned().unwrap_or_default();
+        Charges {
+            migration: MigrationCharge {
+                latency: self.migration.latency.0,
+                bytes_per_second: libm::round(bandwidth).max(1.0) as u64,
+                occupies: match self.migration.occupy {
+                    Occupy::Both => Occupies::Both,
+                    Occupy::Destination => Occupies::Destination,
+                },
+            },
+            group_setup: match self.group_setup {
+                GroupSetup::Free => flexdit_sim::GroupSetup::Free,
+                GroupSetup::PerUse(time) => flexdit_sim::GroupSetup::PerUse(time.0),
+                GroupSetup::Fixed(time) => flexdit_sim::GroupSetup::Fixed(time.0),
+                GroupSetup::FirstUse(first) => flexdit_sim::GroupSetup::FirstUse {
+                    cost: first.time.0,
+                    capacity: first.capacity.unwrap_or(0),
+                },
+            },
+            launch: self.launch.0,
+            control_plane: self.control_plane.0,
+            planning: self.planning.0,
+            jitter: self.jitter.on().map_or(0.0, |jitter| jitter.cv),
+            stragglers: flexdit_sim::Stragglers {
+                probability: stragglers.probability,
+                factor: stragglers.factor,
+                slow_ranks: stragglers.slow_ranks.iter().map(|s| (s.rank, s.factor)).collect(),
+            },
+        }
+    }
+
+    /// How ranks fail; nothing does by default.
+    pub fn fault_model(&self) -> FaultModel {
+        let faults = self.faults.on().cloned().unwrap_or_default();
+        FaultModel {
+            mean_time_between: faults.mtbf.map(|time| time.0),
+            mean_time_to_repair: faults.repair.map_or(Nanos::ZERO, |time| time.0),
+            outages: faults.outages.iter().map(|o| (Rank(o.rank), o.down.0, o.up.0)).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flexdit_core::model::gpu;
+
+    #[test]
+    fn the_defaults_are_those_of_the_simulator_at_the_gpus_link() {
+        let gpu = gpu("h20").expect("listed");
+        let charges = Costs::default().charges(gpu);
+        assert_eq!(charges.migration.bytes_per_second, 450_000_000_000);
+        let simulator = Charges::default();
+        let migration = MigrationCharge {
+            bytes_per_second: simulator.migration.bytes_per_second,
+            ..charges.migration
+        };
+        let stragglers = simulator.stragglers.clone();
+        assert_eq!(Charges { migration, stragglers, ..charges }, simulator);
+        assert_eq!(Costs::default().fault_model(), FaultModel::default());
+    }
+}
