@@ -12,3 +12,16 @@ pub fn text() -> String {
     text.push('\n');
     text
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_copy_beside_the_workloads_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../workloads/schema.json");
+        let copy = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            copy == super::text(),
+            "workloads/schema.json is old: flexdit workload schema > workloads/schema.json"
+        );
+    }
+}

@@ -10,8 +10,8 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         let extended = lower.len() >= 4 && plain.starts_with(&lower)
             || plain.len() >= 4 && lower.starts_with(&plain);
         let distance = match strsim::osa_distance(&lower, &plain) {
+            _ if extended => 1,
             distance if distance <= limit && distance < plain.chars().count() => distance,
-            _ if extended => limit,
             _ => continue,
         };
         if best.is_none_or(|(least, _)| distance < least) {
@@ -119,6 +119,7 @@ mod tests {
         assert_eq!(nearest("ranks-per-node", keys), Some("ranks_per_node"));
         assert_eq!(nearest("banana", keys), None);
         assert_eq!(nearest("xy", keys), None);
+        assert_eq!(nearest("a100", ["a100-80", "h100"]), Some("a100-80"));
     }
 
     #[test]
