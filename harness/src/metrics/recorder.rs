@@ -5,8 +5,8 @@ use super::rank_clock::RankClocks;
 use super::timeline::Timeline;
 use crate::record::{IdleCause, MigrationRecord, Outcome, RequestRecord, RunRecord, SpanRecord};
 use flexdit_core::{
-    Bytes, Command, Counters, Event, Group, Nanos, Rank, Request, RequestId, Shape, Span, Stage,
-    Task, TaskId, Transfer, TransferId,
+    Bytes, Command, Counters, Event, FailReason, Group, Nanos, Rank, Request, RequestId, Shape,
+    Span, Stage, Task, TaskId, Transfer, TransferId,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -214,10 +214,24 @@ impl Recorder {
     fn event(&mut self, now: Nanos, event: &Event) {
         match event {
             Event::Finished { task, rank, span } => self.reported(now, *task, *rank, Some(span)),
-            Event::Failed { task, rank, .. } => self.reported(now, *task, *rank, None),
+            Event::Failed { task, rank, why } => {
+                if *why == FailReason::RankDown && !self.moving.is_empty() {
+                    let request = self.flight(*task).map(|flight| flight.span.request);
+                    self.void(|moving| Some(moving.request) == request);
+                }
+                self.reported(now, *task, *rank, None);
+            }
             Event::Migrated { transfer, started } => self.migrated(now, *transfer, *started),
             Event::Arrived(request) => self.arrived(now, request),
-            Event::RankDown(rank) => self.clocks.set_down(rank.index(), true),
+            Event::RankDown(rank) => {
+                let hit = |moving: &Moving| {
+                    moving.sources.contains(rank) || moving.destinations.contains(rank)
+                };
+                let requests: Vec<RequestId> =
+                    self.moving.values().filter(|moving| hit(moving)).map(|m| m.request).collect();
+                self.clocks.set_down(rank.index(), true);
+                self.void(|moving| requests.contains(&moving.request));
+            }
             Event::RankUp(rank) => self.clocks.set_down(rank.index(), false),
             Event::Cancelled(_) => {}
         }
@@ -351,9 +365,17 @@ impl Recorder {
         });
     }
 
+    fn flight_index(&self, task: TaskId) -> usize {
+        task.0.wrapping_sub(self.first_task) as usize
+    }
+
+    fn flight(&self, task: TaskId) -> Option<&Flight> {
+        self.flights.get(self.flight_index(task))?.as_ref()
+    }
+
     /// One rank of a task reported; without a span, that it failed.
     fn reported(&mut self, now: Nanos, task: TaskId, rank: Rank, span: Option<&Span>) {
-        let index = task.0.wrapping_sub(self.first_task) as usize;
+        let index = self.flight_index(task);
         let Some(flight) = self.flights.get_mut(index).and_then(Option::as_mut) else { return };
         let entry = &mut flight.span;
         let request = entry.request;
@@ -447,6 +469,17 @@ impl Recorder {
         let bytes = transfer.edges.iter().map(|edge| edge.bytes).sum();
         self.depart(request);
         self.moving.insert(transfer.id, Moving { request, bytes, sources, destinations });
+    }
+
+    /// Transfers that a lost rank took with it: nothing reports them.
+    fn void(&mut self, lost: impl Fn(&Moving) -> bool) {
+        let lost = self.moving.extract_if(.., |_, moving| lost(moving));
+        for (_, moving) in lost.collect::<Vec<_>>() {
+            for rank in moving.sources.iter().chain(moving.destinations.iter()) {
+                self.clocks.fail(rank.index());
+            }
+            self.settle(moving.request);
+        }
     }
 
     fn migrated(&mut self, now: Nanos, transfer: TransferId, started: Nanos) {

@@ -205,3 +205,20 @@ fn a_timeline_over_its_limit_is_dropped_as_a_whole() {
     assert!(run.spans.is_empty() && run.idle_causes.is_empty());
     assert_eq!(run.rank_time.busy, ms(30));
 }
+
+#[test]
+fn a_transfer_lost_with_a_rank_occupies_nobody_afterwards() {
+    let mut run = recorder(3);
+    let edges = vec![Edge { src: Rank(0), dst: Rank(1), bytes: Bytes(7) }];
+    let artifact = ArtifactId { request: RequestId(0), version: 1 };
+    let migrate = Command::Migrate(Transfer { id: TransferId(1), artifact, edges });
+    let launch = task(2, 0, Stage::Denoise, 0, &[1, 2], 2);
+    run.record(ms(0), &[request(0, 0)], &[migrate, launch]);
+    let failed =
+        |rank| Event::Failed { task: TaskId(2), rank: Rank(rank), why: FailReason::RankDown };
+    run.record(ms(10), &[Event::RankDown(Rank(2)), failed(1), failed(2)], &[]);
+    run.record(ms(30), &[Event::RankUp(Rank(2))], &[]);
+    let run = finish(run);
+    let expect = RankTime { lost: ms(30), waiting: ms(40), down: ms(20), ..RankTime::default() };
+    assert_eq!(run.rank_time, expect);
+}
