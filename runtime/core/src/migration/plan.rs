@@ -33,7 +33,9 @@ pub fn migration(
     parallelism: Parallelism,
     active: &[Rank],
 ) -> Vec<Edge> {
-    if stage == Stage::TextEncode {
+    // A rank that denoised holds the embeddings, too.
+    let stays = from.stage == stage && from.parallelism == parallelism && *from.active == *active;
+    if stage == Stage::TextEncode || stays {
         return Vec::new();
     }
     let (old, new) = (layout_of(from.stage, from.parallelism), layout_of(stage, parallelism));
