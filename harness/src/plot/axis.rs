@@ -26,17 +26,19 @@ pub enum Scale {
         /// Value at place 1.
         hi: f64,
     },
-    /// Zero at place 0, then a break, then equal ratios.
+    /// Zero near place 0, then a break, then equal ratios.
     ZeroLog {
         /// Smallest positive value, after the break.
         lo: f64,
-        /// Value at place 1.
+        /// Value near place 1.
         hi: f64,
     },
 }
 
 /// Where the logarithmic part of [`Scale::ZeroLog`] begins.
-const BREAK: f64 = 0.14;
+const BREAK: f64 = 0.15;
+/// Room beyond the ends of [`Scale::ZeroLog`].
+const EDGE: f64 = 0.015;
 
 impl Scale {
     /// The place of `value`; outside 0..=1 when it is outside the ends.
@@ -45,9 +47,11 @@ impl Scale {
         match self {
             Self::Linear { lo, hi } => (value - lo) / (hi - lo),
             Self::Log { lo, hi } => log(value, lo, hi),
-            Self::ZeroLog { .. } if value <= 0.0 => 0.0,
-            Self::ZeroLog { lo, hi } if hi > lo => BREAK + (1.0 - BREAK) * log(value, lo, hi),
-            Self::ZeroLog { .. } => 1.0,
+            Self::ZeroLog { .. } if value <= 0.0 => EDGE,
+            Self::ZeroLog { lo, hi } if hi > lo => {
+                BREAK + (1.0 - EDGE - BREAK) * log(value, lo, hi)
+            }
+            Self::ZeroLog { .. } => 1.0 - EDGE,
         }
     }
 
@@ -129,8 +133,8 @@ pub fn plain(value: f64) -> String {
     group_digits(&text)
 }
 
-/// Puts a thin gap between groups of three digits of numbers above 9,999.
-fn group_digits(text: &str) -> String {
+/// `text` with commas between groups of three digits, from 10,000 on.
+pub fn group_digits(text: &str) -> String {
     let whole = text.find('.').unwrap_or(text.len());
     let (digits, rest) = text.split_at(whole);
     if digits.len() < 5 {
@@ -288,9 +292,9 @@ mod tests {
     #[test]
     fn a_log_scale_with_zero_keeps_zero_apart() {
         let scale = Scale::ZeroLog { lo: 0.06, hi: 778.0 };
-        assert_eq!(scale.place(0.0), 0.0);
+        assert_eq!(scale.place(0.0), EDGE);
         assert!((scale.place(0.06) - BREAK).abs() < 1e-12);
-        assert!((scale.place(778.0) - 1.0).abs() < 1e-12);
+        assert!((scale.place(778.0) - 1.0 + EDGE).abs() < 1e-12);
     }
 
     #[test]

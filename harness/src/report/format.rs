@@ -1,13 +1,18 @@
 //! Numbers as the tables print them.
 
 use crate::metrics::stats::Interval;
+use crate::plot::axis::group_digits;
 
 /// What stands for a value that is not defined.
 pub const NONE: &str = "n/a";
 
-/// `value` with about three significant digits: 0.0503, 12.3, 1,234.
+/// `value` with three significant digits, or all before the point: 0.0503, 12.3, 99.0, 12,345.
 pub fn number(value: f64) -> String {
-    crate::plot::axis::plain(value)
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let digits = (2.0 - libm::floor(libm::log10(value.abs()))).clamp(0.0, 6.0) as usize;
+    group_digits(&format!("{value:.digits$}"))
 }
 
 /// A share as a percentage with one decimal.
@@ -26,13 +31,14 @@ pub fn change(ratio: f64) -> String {
     if text == "-0.0 %" { "+0.0 %".to_owned() } else { text }
 }
 
-/// A value and, as detail, its interval, both through `show`.
+/// A value and, as detail, its interval, both through `show`; the interval without its unit.
 pub fn with_interval(
     value: Option<Interval>,
     show: impl Fn(f64) -> String,
 ) -> (String, Option<String>) {
     let Some(value) = value else { return (NONE.to_owned(), None) };
-    let detail = value.range.map(|(low, high)| format!("[{}, {}]", show(low), show(high)));
+    let bare = |end: f64| show(end).trim_end_matches([' ', '%', 'x']).to_owned();
+    let detail = value.range.map(|(low, high)| format!("[{}, {}]", bare(low), bare(high)));
     (show(value.estimate), detail)
 }
 
@@ -43,7 +49,8 @@ mod tests {
     #[test]
     fn numbers_keep_three_digits_and_changes_their_sign() {
         assert_eq!(number(0.050_31), "0.0503");
-        assert_eq!(number(1234.5), "1234");
+        assert_eq!(number(99.0), "99.0");
+        assert_eq!(number(12_345.6), "12,346");
         assert_eq!(change(0.62), "-38.0 %");
         assert_eq!(change(0.999_99), "+0.0 %");
         assert_eq!(percent(0.4567), "45.7 %");

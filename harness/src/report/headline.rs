@@ -142,7 +142,7 @@ impl Comparison<'_> {
                     Some(ratio) => with_interval(Some(ratio), change),
                     None => (NONE.to_owned(), None),
                 };
-                let rates = format!("{} from {}", percent(ours), percent(theirs));
+                let rates = format!("rate {} to {}", percent(theirs), percent(ours));
                 let detail = detail.map_or(rates.clone(), |detail| format!("{detail}; {rates}"));
                 (text, Some(detail))
             }
@@ -167,7 +167,7 @@ pub fn against(input: &ReportInput) -> Table {
             "#throughput",
             "#mean latency",
             "#SLO violations",
-            "outside the interval",
+            "verdict",
         ],
     );
     let point = input.headline_point;

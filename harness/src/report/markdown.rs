@@ -58,7 +58,10 @@ fn render_table(table: &Table) -> String {
 fn cell(cell: &Cell) -> String {
     match cell.detail.as_str() {
         "" => escape(&cell.text),
-        detail => format!("{} {}", escape(&cell.text), escape(detail)),
+        detail if detail.starts_with('[') => {
+            format!("{} {}", escape(&cell.text), escape(detail))
+        }
+        detail => format!("{} ({})", escape(&cell.text), escape(detail)),
     }
 }
 

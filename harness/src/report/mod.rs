@@ -3,6 +3,7 @@
 //! Owns wording, tables and the choice of pictures. Does not compute metrics from records: it is
 //! given a [`ReportInput`], which is also written as `report.json`.
 
+mod compare;
 mod document;
 mod files;
 mod fill;
@@ -19,6 +20,7 @@ mod sweep;
 mod terminal;
 mod view;
 
+pub use compare::compare;
 pub use document::{Block, Cell, Column, Document, Picture, Section, Table};
 pub use files::{REPORT_JSON, ReportError, files};
 pub use html::html;
@@ -27,7 +29,7 @@ pub use input::{
 };
 pub use markdown::markdown;
 pub use sections::document;
-pub use terminal::summary;
+pub use terminal::{plain, summary};
 
 #[cfg(test)]
 #[path = "report_test.rs"]

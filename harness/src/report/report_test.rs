@@ -117,8 +117,8 @@ fn an_empty_input_still_renders() {
 #[test]
 fn the_terminal_summary_holds_both_headline_tables() {
     let text = summary(&plain_input());
-    assert!(text.contains("paper-baseline (paper's fixed pipeline)"), "{text}");
-    assert!(text.lines().all(|line| line.chars().count() <= 150), "{text}");
+    assert!(text.contains("paper's fixed pipeline (paper-baseline)"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
 }
 
 #[test]

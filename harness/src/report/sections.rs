@@ -19,6 +19,11 @@ pub fn document(input: &ReportInput) -> Document {
          figures.",
         input.label.name()
     ));
+    match all_warnings(input).len() {
+        0 => {}
+        1 => lead.push("One warning is listed below the result.".to_owned()),
+        n => lead.push(format!("{n} warnings are listed below the result.")),
+    }
     let sections = [
         Some(result(input)),
         warnings(input),
@@ -93,7 +98,7 @@ pub fn all_warnings(input: &ReportInput) -> Vec<String> {
 fn warnings(input: &ReportInput) -> Option<Section> {
     let warnings = all_warnings(input);
     (!warnings.is_empty()).then(|| Section {
-        title: "Read this first".to_owned(),
+        title: "Warnings".to_owned(),
         warning: true,
         blocks: vec![Block::List(warnings)],
     })

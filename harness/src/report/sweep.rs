@@ -109,11 +109,19 @@ fn number(written: &str) -> Option<f64> {
     Some(digits.parse::<f64>().ok()? * factor)
 }
 
-/// A swept value as a tick: "{per_use: 60us}" becomes "60us".
+/// A swept value as a tick: "{per_use: 60us}" becomes "60 us".
 fn short(written: &str) -> String {
     let inner = written.trim().trim_start_matches('{').trim_end_matches('}');
     let value = inner.rsplit(':').next().unwrap_or(inner).trim().trim_matches('"');
-    if value == "free" || value == "off" { "0".to_owned() } else { value.to_owned() }
+    if value == "free" || value == "off" {
+        return "0".to_owned();
+    }
+    match value.find(|c: char| c.is_alphabetic()) {
+        Some(unit) if number(value).is_some() => {
+            format!("{} {}", value[..unit].trim_end(), &value[unit..])
+        }
+        _ => value.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -127,7 +135,7 @@ mod tests {
         assert_eq!(number("free"), Some(0.0));
         assert_eq!(number("1.2"), Some(1.2));
         assert_eq!(number("fcfs"), None);
-        assert_eq!(short("{\"per_use\": \"60us\"}"), "60us");
+        assert_eq!(short("{\"per_use\": \"60us\"}"), "60 us");
         assert_eq!(short("free"), "0");
     }
 }

@@ -16,22 +16,25 @@ pub fn summary(input: &ReportInput) -> String {
     let title = if input.title.is_empty() { &input.name } else { &input.title };
     let mut out = format!("{title}\n");
     if let Some(first) = input.lead.first() {
-        let _ = write!(out, "{}\n", wrapped(first, 100, ""));
+        let _ = writeln!(out, "{}", wrapped(first, 100, ""));
     }
     let _ = write!(out, "\n{}\n", plain(&systems(input)));
     let against = against(input);
-    if !against.rows.is_empty() {
-        let _ = write!(out, "\n{}\n", plain(&against));
+    for table in &against {
+        let _ = write!(out, "\n{}\n", plain(table));
+    }
+    if !against.is_empty() {
+        out.push_str("\n[95 % bootstrap interval, paired by seed]\n");
     }
     let warnings = all_warnings(input);
     if !warnings.is_empty() {
         out.push('\n');
     }
     for warning in warnings.iter().take(MOST_WARNINGS) {
-        let _ = write!(out, "note: {}\n", wrapped(warning, 100, "      "));
+        let _ = writeln!(out, "note: {}", wrapped(warning, 100, "      "));
     }
     if warnings.len() > MOST_WARNINGS {
-        let _ = write!(out, "note: {} more in the report\n", warnings.len() - MOST_WARNINGS);
+        let _ = writeln!(out, "note: {} more in the report", warnings.len() - MOST_WARNINGS);
     }
     out
 }
@@ -59,24 +62,28 @@ fn systems(input: &ReportInput) -> Table {
     table
 }
 
-fn against(input: &ReportInput) -> Table {
-    let caption = "elastic against each baseline, paired by seed [95 % interval]";
-    let columns = ["elastic", "against", "#throughput", "#mean latency", "#SLO violations"];
-    let mut table = Table::new(caption, &columns);
+/// One table per elastic system: its rows are the baselines.
+fn against(input: &ReportInput) -> Vec<Table> {
+    let mut tables: Vec<Table> = Vec::new();
     for comparison in headline::comparisons(input, input.headline_point) {
-        let baseline = comparison.baseline;
+        let caption = format!("{} against", comparison.elastic.name);
+        if tables.last().is_none_or(|table| table.caption != caption) {
+            let columns = ["baseline", "#throughput", "#mean latency", "#SLO violations"];
+            tables.push(Table::new(caption, &columns));
+        }
         let joined = |(text, detail): (String, Option<String>)| -> Cell {
             detail.map_or(text.clone(), |detail| format!("{text} {detail}")).into()
         };
-        table.row(vec![
-            comparison.elastic.name.clone().into(),
-            format!("{} ({})", baseline.name, baseline.role.name()).into(),
+        let baseline = comparison.baseline;
+        let row = vec![
+            format!("{} ({})", baseline.role.name(), baseline.name).into(),
             joined(with_interval(comparison.throughput, times)),
             joined(with_interval(comparison.latency, change)),
             joined(with_interval(comparison.violations, change)),
-        ]);
+        ];
+        tables.last_mut().expect("a table was pushed").row(row);
     }
-    table
+    tables
 }
 
 /// A table with columns padded to their widest cell.
