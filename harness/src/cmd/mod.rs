@@ -4,6 +4,7 @@ mod completions;
 mod explain;
 mod gate;
 mod policies;
+mod report;
 mod workload;
 
 use clap::{Parser, Subcommand};
@@ -35,6 +36,7 @@ Start with `flexdit explain` for the vocabulary and `flexdit policies` for what 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Workload(workload::Args),
+    Report(report::Args),
     Gate(gate::Args),
     Policies(policies::Args),
     Explain(explain::Args),
@@ -45,6 +47,7 @@ pub enum Command {
 pub fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Workload(args) => workload::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Gate(args) => gate::run(&args),
         Command::Policies(args) => policies::run(&args),
         Command::Explain(args) => explain::run(&args),
