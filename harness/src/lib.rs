@@ -3,6 +3,7 @@
 //! Owns experiments, workloads, profiles, the campaign runner, metrics, plots and reports. Does not
 //! schedule (core, baselines) and does not move virtual time (sim).
 
+pub mod campaign;
 pub mod experiment;
 pub mod gate;
 pub mod glossary;

@@ -56,13 +56,13 @@ impl Setting {
                 key,
             })
         };
-        let book = read("profile", experiment.profile.as_slice())?;
+        let book = read("profile", &experiment.profile.0)?;
         let beliefs = match &experiment.estimates.profile {
-            Some(refs) => read("estimates.profile", refs.as_slice())?,
+            Some(refs) => read("estimates.profile", &refs.0)?,
             None => book.clone(),
         };
         let cluster = &experiment.cluster;
-        let memory = cluster.memory.map_or(gpu.memory, |size| size.0);
+        let memory = cluster.memory.map_or(gpu.memory(), |size| size.0);
         let memory = experiment.costs.memory.then_some(memory);
         let mut estimator =
             TableEstimator::new(beliefs, cluster.world).with_bias(experiment.estimates.bias);
@@ -128,7 +128,7 @@ fn charges(costs: &Costs, gpu: &GpuSpec) -> Charges {
     Charges {
         migration: MigrationCharge {
             latency: migration.latency.0,
-            bytes_per_second: migration.bandwidth.map_or(gpu.link_bytes_per_second(), |b| b.0),
+            bytes_per_second: migration.bandwidth.map_or(gpu.link_one_way() as u64, |b| b.0),
             occupies: match migration.occupy {
                 Occupy::Both => Occupies::Both,
                 Occupy::Destination => Occupies::Destination,
@@ -153,9 +153,4 @@ fn charges(costs: &Costs, gpu: &GpuSpec) -> Charges {
             slow_ranks: Vec::new(),
         }),
     }
-}
-
-/// A duration as the simulator charges it, in words.
-pub fn words(time: Nanos) -> String {
-    time.to_string()
 }

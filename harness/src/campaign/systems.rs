@@ -106,6 +106,20 @@ impl<'a> Builder<'a> {
         Ok(self.pipeline(self.layout(layout, "best-static")?, routing, replicated))
     }
 
+    /// Refuses a search that would have nothing to choose from.
+    ///
+    /// # Errors
+    /// No static layout is feasible for every class.
+    pub fn any_static(&self) -> Result<(), InputError> {
+        let offers = self.offers();
+        let degrees: Vec<u16> = offers.iter().flat_map(|offer| offer.degrees()).collect();
+        if flexdit_baselines::static_candidates(self.world(), &degrees, &offers).is_empty() {
+            let message = "no static layout is priced for every class of the workload";
+            return Err(self.error("best-static", message.into()));
+        }
+        Ok(())
+    }
+
     /// What each class offers, as the static layouts see it.
     pub fn offers(&self) -> Vec<ClassOffer> {
         let mut counts = vec![0_u64; self.workload.classes.len()];

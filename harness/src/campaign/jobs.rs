@@ -1,0 +1,206 @@
+//! The runs of an experiment as a list of jobs, and running them.
+
+use super::search::Search;
+use super::setting::Setting;
+use super::simulate::{RunKey, simulate};
+use super::systems::Builder;
+use super::{Finished, RunError};
+use crate::experiment::{Loaded, SystemKind};
+use crate::metrics::summary::overall;
+use crate::metrics::{RecorderOptions, Summary};
+use crate::record::{Campaign, RunRecord};
+use crate::workload::Workload;
+use flexdit_baselines::{StaticLayout, static_candidates};
+use flexdit_sim::Observer;
+use rayon::prelude::*;
+
+/// Makes the observer that logs a run, if it is to be logged.
+pub trait Log: Sync {
+    /// An observer for the run, or `None`.
+    ///
+    /// # Errors
+    /// The log cannot be created.
+    fn open(&self, key: &RunKey<'_>) -> anyhow::Result<Option<Box<dyn Observer>>>;
+}
+
+/// How to run.
+pub struct RunOptions<'a> {
+    /// What recorders keep.
+    pub recorder: RecorderOptions,
+    /// Called after every run; the argument is how many runs there are in all.
+    pub progress: &'a (dyn Fn(usize) + Sync),
+    /// Makes observers that log runs.
+    pub log: Option<&'a dyn Log>,
+}
+
+/// One run of the experiment.
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    point: usize,
+    /// Index of the system in the experiment.
+    system: usize,
+    /// Index of the seed.
+    seed: usize,
+    /// The static layout to run, where the system is a search.
+    layout: Option<&'a StaticLayout>,
+}
+
+/// A search for the best static layout that has to be made.
+struct Pending {
+    point: usize,
+    system: usize,
+    layouts: Vec<StaticLayout>,
+}
+
+struct Runner<'a> {
+    settings: &'a [Setting],
+    workloads: &'a [Vec<Workload>],
+    options: &'a RunOptions<'a>,
+    total: usize,
+}
+
+/// Runs every system on every seed at every point of the sweep, on all threads of the current pool.
+///
+/// # Errors
+/// The first thing wrong with the experiment, before anything runs; or a run that cannot go on.
+pub fn run(loaded: &Loaded, options: &RunOptions<'_>) -> Result<Finished, RunError> {
+    let mut settings = Vec::new();
+    let mut workloads: Vec<Vec<Workload>> = Vec::new();
+    for point in 0..loaded.points.len() {
+        let setting = Setting::new(loaded, point)?;
+        let built: Result<_, _> =
+            setting.experiment.seeds.iter().map(|&seed| setting.workload(seed)).collect();
+        workloads.push(built?);
+        settings.push(setting);
+    }
+    let pending = searches(&settings, &workloads);
+    check(&settings, &workloads)?;
+    let seeds = loaded.first().seeds.len();
+    let systems = loaded.first().systems.len();
+    let tried: usize = pending.iter().map(|search| search.layouts.len() * seeds).sum();
+    let total = tried + settings.len() * systems * seeds;
+    let runner = Runner { settings: &settings, workloads: &workloads, options, total };
+    let (searches, winners) = runner.search(&pending, seeds)?;
+    let mut jobs = Vec::new();
+    for point in 0..settings.len() {
+        for system in 0..systems {
+            let found = pending.iter().position(|s| (s.point, s.system) == (point, system));
+            let layout = found.map(|at| &pending[at].layouts[winners[at]]);
+            jobs.extend((0..seeds).map(|seed| Job { point, system, seed, layout }));
+        }
+    }
+    let runs: Result<Vec<RunRecord>, RunError> =
+        jobs.par_iter().map(|job| runner.run(job, options.recorder, options.log)).collect();
+    let runs = runs?;
+    let campaign = campaign(loaded, &workloads, runs);
+    Ok(Finished { campaign, searches, settings, workloads })
+}
+
+fn campaign(loaded: &Loaded, workloads: &[Vec<Workload>], runs: Vec<RunRecord>) -> Campaign {
+    let experiment = loaded.first();
+    let classes = &workloads[0][0].classes;
+    Campaign {
+        name: experiment.name.clone(),
+        classes: classes.iter().map(|class| class.name.clone()).collect(),
+        systems: experiment.systems.iter().map(|system| system.name.clone()).collect(),
+        seeds: experiment.seeds.clone(),
+        points: loaded.points.iter().map(|point| point.sweep.clone()).collect(),
+        runs,
+    }
+}
+
+/// The searches of an experiment with their candidates.
+fn searches(settings: &[Setting], workloads: &[Vec<Workload>]) -> Vec<Pending> {
+    let mut all = Vec::new();
+    for (point, setting) in settings.iter().enumerate() {
+        for (system, spec) in setting.experiment.systems.iter().enumerate() {
+            if !matches!(spec.kind, SystemKind::BestStatic(_)) {
+                continue;
+            }
+            let offers = Builder::new(setting, &workloads[point][0], system).offers();
+            let degrees: Vec<u16> = offers.iter().flat_map(|offer| offer.degrees()).collect();
+            let layouts = static_candidates(setting.world(), &degrees, &offers);
+            all.push(Pending { point, system, layouts });
+        }
+    }
+    all
+}
+
+/// Builds every system once, so that what cannot be built is refused before anything runs.
+fn check(settings: &[Setting], workloads: &[Vec<Workload>]) -> Result<(), RunError> {
+    for (setting, workloads) in settings.iter().zip(workloads) {
+        for (index, system) in setting.experiment.systems.iter().enumerate() {
+            let builder = Builder::new(setting, &workloads[0], index);
+            match &system.kind {
+                SystemKind::BestStatic(_) => builder.any_static()?,
+                kind => drop(builder.kind(kind)?),
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Runner<'_> {
+    /// Runs every candidate of every search; returns the rankings and the winners' indices.
+    fn search(
+        &self,
+        pending: &[Pending],
+        seeds: usize,
+    ) -> Result<(Vec<Search>, Vec<usize>), RunError> {
+        let mut jobs = Vec::new();
+        for search in pending {
+            let (point, system) = (search.point, search.system);
+            for layout in &search.layouts {
+                let layout = Some(layout);
+                jobs.extend((0..seeds).map(|seed| Job { point, system, seed, layout }));
+            }
+        }
+        let slim = RecorderOptions { timeline: 0, merge: true };
+        let rows: Result<Vec<Summary>, RunError> =
+            jobs.par_iter().map(|job| Ok(overall(&self.run(job, slim, None)?))).collect();
+        let mut rows = rows?.into_iter();
+        let mut rankings = Vec::new();
+        let mut winners = Vec::new();
+        for search in pending {
+            let of_layout = |_: &StaticLayout| rows.by_ref().take(seeds).collect();
+            let by_layout: Vec<Vec<Summary>> = search.layouts.iter().map(of_layout).collect();
+            let spec = &self.settings[search.point].experiment.systems[search.system];
+            let SystemKind::BestStatic(kind) = &spec.kind else { unreachable!("a search") };
+            let (ranking, winner) =
+                Search::rank(search.point, &spec.name, &kind.metric, &search.layouts, by_layout);
+            rankings.push(ranking);
+            winners.push(winner);
+        }
+        Ok((rankings, winners))
+    }
+
+    fn run(
+        &self,
+        job: &Job<'_>,
+        recorder: RecorderOptions,
+        log: Option<&dyn Log>,
+    ) -> Result<RunRecord, RunError> {
+        let setting = &self.settings[job.point];
+        let workload = &self.workloads[job.point][job.seed];
+        let spec = &setting.experiment.systems[job.system];
+        let seed = setting.experiment.seeds[job.seed];
+        let builder = Builder::new(setting, workload, job.system);
+        let system = match job.layout {
+            Some(layout) => builder.candidate(layout)?,
+            None => builder.kind(&spec.kind)?,
+        };
+        let key = RunKey { point: job.point, system: &spec.name, seed };
+        let mut logger = match log {
+            Some(log) => log.open(&key).map_err(|error| RunError::Log(error.to_string()))?,
+            None => None,
+        };
+        let mut nothing = ();
+        let also: &mut dyn Observer = match &mut logger {
+            Some(logger) => &mut **logger,
+            None => &mut nothing,
+        };
+        let run = simulate(setting, workload, system, &key, recorder, also);
+        (self.options.progress)(self.total);
+        run.map_err(|error| RunError::Sim { system: spec.name.clone(), seed, error })
+    }
+}

@@ -1,0 +1,56 @@
+//! Running an experiment: every system on every seed at every sweep point, in parallel.
+//!
+//! Owns the expansion of an experiment into runs and the best-static search. Does not compute metrics
+//! and writes no file. Results do not depend on the number of threads.
+
+mod guard;
+mod jobs;
+mod search;
+mod setting;
+mod simulate;
+mod systems;
+
+pub use guard::Guard;
+pub use jobs::{Log, RunOptions, run};
+pub use search::{Candidate, Search};
+pub use setting::Setting;
+pub use simulate::{RunKey, simulate};
+pub use systems::{BoxedSystem, Builder};
+
+use crate::input::InputError;
+use crate::record::Campaign;
+use crate::workload::Workload;
+use flexdit_sim::SimError;
+
+/// Everything an experiment's runs left.
+pub struct Finished {
+    /// The runs.
+    pub campaign: Campaign,
+    /// The searches for the best static layout, one for each such system and point.
+    pub searches: Vec<Search>,
+    /// The sweep points' settings.
+    pub settings: Vec<Setting>,
+    /// Workloads by point, then seed.
+    pub workloads: Vec<Vec<Workload>>,
+}
+
+/// Why an experiment did not run to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The experiment, or a file it names, is wrong.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// A log could not be written.
+    #[error("the log cannot be written: {0}")]
+    Log(String),
+    /// A run could not go on.
+    #[error("{system}, seed {seed}: {error}")]
+    Sim {
+        /// The system.
+        system: String,
+        /// The seed.
+        seed: u64,
+        /// What happened.
+        error: SimError,
+    },
+}

