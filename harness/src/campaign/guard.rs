@@ -32,7 +32,8 @@ impl Guard {
                 self.replaced = Some(format!("the policy panicked: {text}"));
                 let info = registry::find(FALLBACK).expect("the fallback is registered");
                 let params = Default::default();
-                self.policy = registry::build(info.name, &params, 1).expect("it takes no parameter");
+                self.policy =
+                    registry::build(info.name, &params, 1).expect("it takes no parameter");
                 None
             }
         }

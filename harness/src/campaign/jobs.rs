@@ -5,12 +5,12 @@ use super::setting::Setting;
 use super::simulate::{RunKey, simulate};
 use super::systems::Builder;
 use super::{Finished, RunError};
-use crate::experiment::{Loaded, SystemKind};
+use crate::experiment::{Loaded, SystemKind, check_workload};
 use crate::metrics::summary::overall;
 use crate::metrics::{RecorderOptions, Summary};
 use crate::record::{Campaign, RunRecord};
 use crate::workload::Workload;
-use flexdit_baselines::{StaticLayout, static_candidates};
+use flexdit_baselines::StaticLayout;
 use flexdit_sim::Observer;
 use rayon::prelude::*;
 
@@ -73,8 +73,8 @@ pub fn run(loaded: &Loaded, options: &RunOptions<'_>) -> Result<Finished, RunErr
         workloads.push(built?);
         settings.push(setting);
     }
-    let pending = searches(&settings, &workloads);
     check(&settings, &workloads)?;
+    let pending = searches(&settings, &workloads);
     let seeds = loaded.first().seeds.len();
     let systems = loaded.first().systems.len();
     let tried: usize = pending.iter().map(|search| search.layouts.len() * seeds).sum();
@@ -117,9 +117,8 @@ fn searches(settings: &[Setting], workloads: &[Vec<Workload>]) -> Vec<Pending> {
             if !matches!(spec.kind, SystemKind::BestStatic(_)) {
                 continue;
             }
-            let offers = Builder::new(setting, &workloads[point][0], system).offers();
-            let degrees: Vec<u16> = offers.iter().flat_map(|offer| offer.degrees()).collect();
-            let layouts = static_candidates(setting.world(), &degrees, &offers);
+            let builder = Builder::new(setting, &workloads[point][0], system);
+            let layouts = builder.static_layouts(&builder.offers());
             all.push(Pending { point, system, layouts });
         }
     }
@@ -129,6 +128,8 @@ fn searches(settings: &[Setting], workloads: &[Vec<Workload>]) -> Vec<Pending> {
 /// Builds every system once, so that what cannot be built is refused before anything runs.
 fn check(settings: &[Setting], workloads: &[Vec<Workload>]) -> Result<(), RunError> {
     for (setting, workloads) in settings.iter().zip(workloads) {
+        let Setting { experiment, document, book, .. } = setting;
+        check_workload(experiment, document, &workloads[0].classes, book)?;
         for (index, system) in setting.experiment.systems.iter().enumerate() {
             let builder = Builder::new(setting, &workloads[0], index);
             match &system.kind {

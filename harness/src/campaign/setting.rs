@@ -1,13 +1,13 @@
 //! What all runs of one sweep point share: models, prices, beliefs, charges.
 
-use crate::experiment::{Costs, Experiment, GroupSetup, Loaded, Occupy};
+use crate::experiment::{Experiment, Loaded, ProfileRef};
 use crate::input::{Document, InputError};
-use crate::profile;
+use crate::profile::load_book;
 use crate::workload::{self, Workload};
 use flexdit_core::cost::{CostBook, Estimator, ShapeCosts, TableEstimator};
 use flexdit_core::model::{self, GpuSpec, ModelSpec};
-use flexdit_core::{Bytes, Nanos, Shape};
-use flexdit_sim::{Charges, FaultModel, MigrationCharge, Occupies, Stragglers};
+use flexdit_core::{Bytes, Shape};
+use flexdit_sim::{Charges, FaultModel};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -46,19 +46,10 @@ impl Setting {
         let find = |name: &str| model::model(name).expect("validated with the experiment");
         let models: Vec<_> = experiment.model_names().into_iter().map(find).collect();
         let gpu = model::gpu(&experiment.cluster.gpu).expect("validated with the experiment");
-        let read = |key: &str, refs: &[crate::experiment::ProfileRef]| {
-            profile::book(&profile::Wanted {
-                refs,
-                models: &models,
-                gpu,
-                folder: &loaded.folder,
-                document: &document,
-                key,
-            })
-        };
-        let book = read("profile", &experiment.profile.0)?;
+        let read = |refs: &[ProfileRef]| load_book(refs, &models, gpu, &loaded.folder);
+        let book = read(&experiment.profile.0)?;
         let beliefs = match &experiment.estimates.profile {
-            Some(refs) => read("estimates.profile", &refs.0)?,
+            Some(refs) => read(&refs.0)?,
             None => book.clone(),
         };
         let cluster = &experiment.cluster;
@@ -73,14 +64,8 @@ impl Setting {
         if let Some(memory) = memory {
             estimator = estimator.with_memory(memory);
         }
-        let charges = charges(&experiment.costs, gpu);
-        let faults = experiment.costs.faults.on().map_or_else(FaultModel::default, |faults| {
-            FaultModel {
-                mean_time_between: Some(faults.mtbf.0),
-                mean_time_to_repair: faults.repair.0,
-                outages: Vec::new(),
-            }
-        });
+        let charges = experiment.costs.charges(gpu);
+        let faults = experiment.costs.fault_model();
         Ok(Self {
             book: Arc::new(book),
             estimator: Arc::new(estimator),
@@ -119,38 +104,5 @@ impl Setting {
     /// What policies believe about a shape.
     pub fn beliefs(&self, shape: &Shape) -> ShapeCosts {
         self.estimator.costs(shape)
-    }
-}
-
-/// What the simulator charges for an experiment's `costs`.
-fn charges(costs: &Costs, gpu: &GpuSpec) -> Charges {
-    let migration = &costs.migration;
-    Charges {
-        migration: MigrationCharge {
-            latency: migration.latency.0,
-            bytes_per_second: migration.bandwidth.map_or(gpu.link_one_way() as u64, |b| b.0),
-            occupies: match migration.occupy {
-                Occupy::Both => Occupies::Both,
-                Occupy::Destination => Occupies::Destination,
-            },
-        },
-        group_setup: match costs.group_setup {
-            GroupSetup::Free => flexdit_sim::GroupSetup::Free,
-            GroupSetup::PerUse(time) => flexdit_sim::GroupSetup::PerUse(time.0),
-            GroupSetup::Fixed(time) => flexdit_sim::GroupSetup::Fixed(time.0),
-            GroupSetup::FirstUse(first) => flexdit_sim::GroupSetup::FirstUse {
-                cost: first.time.0,
-                capacity: first.capacity.unwrap_or(0),
-            },
-        },
-        launch: costs.launch.0,
-        control_plane: costs.control_plane.0,
-        planning: costs.planning.0,
-        jitter: costs.jitter.on().map_or(0.0, |jitter| jitter.cv),
-        stragglers: costs.stragglers.on().map_or_else(Stragglers::default, |slow| Stragglers {
-            probability: slow.probability,
-            factor: slow.factor,
-            slow_ranks: Vec::new(),
-        }),
     }
 }

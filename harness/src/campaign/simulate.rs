@@ -2,7 +2,7 @@
 
 use super::setting::Setting;
 use super::systems::BoxedSystem;
-use crate::metrics::bounds::{ShapeBound, least, shape_bounds};
+use crate::metrics::bounds::book_bounds;
 use crate::metrics::{Recorder, RecorderOptions, RunInfo};
 use crate::record::RunRecord;
 use crate::workload::Workload;
@@ -45,8 +45,8 @@ pub fn simulate(
     options: RecorderOptions,
     also: &mut dyn Observer,
 ) -> Result<RunRecord, SimError> {
-    let recorder =
-        Recorder::new(setting.world(), options).with_bounds(least_costs(setting, workload));
+    let bounds = book_bounds(&setting.book, setting.world(), &shapes(workload));
+    let recorder = Recorder::new(setting.world(), options).with_bounds(bounds);
     let mut tee = Tee { recorder, also };
     let input = flexdit_sim::Workload {
         requests: workload.requests.clone(),
@@ -72,33 +72,6 @@ pub fn simulate(
         extrapolated: outcome.extrapolated,
         offered_load_realised: workload.offered_load_realised.unwrap_or(f64::NAN),
     }))
-}
-
-/// Least rank-time and latency of every shape of the workload, by what is charged.
-fn least_costs(
-    setting: &Setting,
-    workload: &Workload,
-) -> std::collections::BTreeMap<Shape, ShapeBound> {
-    let shapes = shapes(workload);
-    shape_bounds(shapes.iter(), |shape| {
-        // Beliefs list the feasible layouts; what is charged prices them.
-        let beliefs = setting.beliefs(shape);
-        let book = &*setting.book;
-        let price = |time: Option<flexdit_core::cost::Price>| time.map(|price| price.time);
-        use flexdit_core::cost::CostModel;
-        let encode = price(book.encode(shape))?;
-        let (step_work, step_time) = least(beliefs.steps.iter().filter_map(|cost| {
-            Some((cost.degree, price(book.step(shape, cost.parallelism))?))
-        }))?;
-        let (decode_work, decode_time) = least(beliefs.decodes.iter().filter_map(|cost| {
-            Some((cost.degree, price(book.decode(shape, cost.parallelism.patch))?))
-        }))?;
-        let steps = u64::from(shape.steps);
-        Some(ShapeBound {
-            work: encode + step_work * steps + decode_work,
-            latency: encode + step_time * steps + decode_time,
-        })
-    })
 }
 
 /// The distinct shapes of a workload, ascending.

@@ -2,17 +2,17 @@
 
 use super::guard::Guard;
 use super::setting::Setting;
-use crate::experiment::{Elastic, Lanes, ParamValue, Routing as RoutingSpec, SystemKind};
+use crate::experiment::{ClassPool, Elastic, LanePolicy, Routing as RoutingSpec, SystemKind};
 use crate::input::InputError;
-use crate::workload::Workload;
+use crate::policies;
+use crate::workload::{Named, Workload};
 use flexdit_baselines::{
     ClassOffer, FixedPipeline, Layout, LayoutError, Options, Pool, Routing, StaticLayout,
+    static_candidates,
 };
-use flexdit_core::model::Infeasible;
-use flexdit_core::policy::params::{ParamInfo, ParamKind};
 use flexdit_core::policy::{Params, Value, registry};
 use flexdit_core::scheduler::{Scheduler, SchedulerConfig};
-use flexdit_core::{ClassId, Nanos, Parallelism, System};
+use flexdit_core::{ClassId, System};
 use std::collections::BTreeMap;
 
 /// Builds systems of one sweep point for one workload.
@@ -42,47 +42,43 @@ impl<'a> Builder<'a> {
     pub fn kind(&self, kind: &SystemKind) -> Result<BoxedSystem, InputError> {
         match kind {
             SystemKind::FixedPipeline(spec) => {
-                self.priced(spec.degree, "fixed-pipeline.degree")?;
                 let layout = Layout::uniform(self.world(), spec.degree);
                 let layout = self.layout(layout, "fixed-pipeline.degree")?;
                 let (routing, layout) = match &spec.routing {
                     RoutingSpec::LeastWork => (Routing::LeastWork, layout),
                     RoutingSpec::RoundRobin => (Routing::RoundRobin, layout),
                     RoutingSpec::ClassMap(map) => {
-                        let groups = layout.groups().len();
-                        let map = self.class_map(map.iter(), groups)?;
-                        (Routing::LeastWork, layout.with_class_map(map))
+                        let numbers = |list: &[u16]| list.iter().map(|&g| usize::from(g)).collect();
+                        let map = map.iter().map(|(name, list)| (self.class(name), numbers(list)));
+                        (Routing::LeastWork, layout.with_class_map(map.collect()))
                     }
                 };
                 Ok(self.pipeline(layout, routing, spec.replicated))
             }
             SystemKind::Legacy(spec) => {
-                self.priced(self.world(), "legacy")?;
                 let layout = self.layout(Layout::uniform(self.world(), self.world()), "legacy")?;
                 Ok(self.pipeline(layout, Routing::LeastWork, spec.replicated))
             }
             SystemKind::Rssp(spec) => {
-                let degrees = spec.degrees.as_ref().map(|named| {
-                    named.iter().map(|(name, degree)| Ok((self.class(name, "rssp.degrees")?, *degree)))
-                        .collect::<Result<BTreeMap<_, _>, InputError>>()
-                });
-                let degrees = degrees.transpose()?;
+                let given = |named: &Named<u16>| {
+                    named.iter().map(|(name, degree)| (self.class(name), *degree)).collect()
+                };
+                let degrees: Option<BTreeMap<ClassId, u16>> = spec.degrees.as_ref().map(given);
                 let layout = Layout::rssp(self.world(), &self.offers(), degrees.as_ref());
                 let layout = self.layout(layout, "rssp")?;
                 Ok(self.pipeline(layout, Routing::LeastWork, spec.replicated))
             }
             SystemKind::ClassMap(spec) => {
-                let mut pools = Vec::new();
-                for (at, pool) in spec.pools.iter().enumerate() {
-                    let key = format!("class-map.pools[{at}].classes");
-                    let classes = pool.classes.iter().map(|name| self.class(name, &key));
-                    let classes = classes.collect::<Result<Vec<_>, _>>()?;
-                    pools.push(Pool { degree: pool.degree, groups: pool.groups, classes });
-                }
+                let pool = |pool: &ClassPool| Pool {
+                    degree: pool.degree,
+                    groups: pool.groups,
+                    classes: pool.classes.iter().map(|name| self.class(name)).collect(),
+                };
+                let pools: Vec<Pool> = spec.pools.iter().map(pool).collect();
                 let layout = self.layout(Layout::pools(self.world(), &pools), "class-map.pools")?;
                 Ok(self.pipeline(layout, Routing::LeastWork, spec.replicated))
             }
-            SystemKind::Lanes(spec) => self.lanes(spec),
+            SystemKind::Lanes(spec) => self.lanes(spec.policy.name(), spec.degree, spec.run_ahead),
             SystemKind::Elastic(spec) => self.elastic(spec),
             SystemKind::BestStatic(_) => panic!("best-static is a search, not a system"),
         }
@@ -99,11 +95,17 @@ impl<'a> Builder<'a> {
                 (Routing::LeastWork, *replicated)
             }
             StaticLayout::Lanes { policy, degree } => {
-                return self.scheduler(policy.name(), lane_params(*degree), None, None);
+                return self.lanes(policy.name(), *degree, true);
             }
         };
         let layout = candidate.groups(self.world(), &self.offers()).expect("not lanes");
         Ok(self.pipeline(self.layout(layout, "best-static")?, routing, replicated))
+    }
+
+    /// Every static layout that the offers allow.
+    pub fn static_layouts(&self, offers: &[ClassOffer]) -> Vec<StaticLayout> {
+        let degrees: Vec<u16> = offers.iter().flat_map(|offer| offer.degrees()).collect();
+        static_candidates(self.world(), &degrees, offers)
     }
 
     /// Refuses a search that would have nothing to choose from.
@@ -112,8 +114,7 @@ impl<'a> Builder<'a> {
     /// No static layout is feasible for every class.
     pub fn any_static(&self) -> Result<(), InputError> {
         let offers = self.offers();
-        let degrees: Vec<u16> = offers.iter().flat_map(|offer| offer.degrees()).collect();
-        if flexdit_baselines::static_candidates(self.world(), &degrees, &offers).is_empty() {
+        if self.static_layouts(&offers).is_empty() {
             let message = "no static layout is priced for every class of the workload";
             return Err(self.error("best-static", message.into()));
         }
@@ -155,119 +156,49 @@ impl<'a> Builder<'a> {
         Box::new(FixedPipeline::new(layout, options, self.setting.estimator.clone()))
     }
 
-    /// Refuses a degree that some class of the workload cannot run at, with the reason.
-    fn priced(&self, degree: u16, key: &str) -> Result<(), InputError> {
-        for offer in self.offers() {
-            if offer.time(degree).is_some() {
-                continue;
-            }
-            let shape = &self.workload.classes[offer.class.index()].shape;
-            let model = self.setting.models[shape.model.index()];
-            let ulysses = u8::try_from(degree).map(Parallelism::ulysses);
-            let geometry = ulysses.ok().and_then(|layout| model.check(shape, &layout).err());
-            let reason = match geometry {
-                Some(reason @ Infeasible::Heads { .. }) => reason.to_string(),
-                _ => {
-                    let known: Vec<_> = offer.degrees().map(|d| d.to_string()).collect();
-                    let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-                    format!("the profile prices {} of class {} at degrees {known}, not {degree}",
-                        model.name, offer.name)
-                }
-            };
-            return Err(self.error(key, reason));
+    /// A class that [`check_workload`](crate::experiment::check_workload) has found.
+    fn class(&self, name: &str) -> ClassId {
+        let at = self.workload.classes.iter().position(|class| class.name == name);
+        ClassId(at.expect("checked with the workload") as u16)
+    }
+
+    fn lanes(&self, policy: &str, degree: u16, run_ahead: bool) -> Result<BoxedSystem, InputError> {
+        let mut params = Params::new().with("degree", Value::Integer(u64::from(degree)));
+        if policy != LanePolicy::Srtf.name() {
+            params = params.with("run-ahead", Value::Flag(run_ahead));
         }
-        Ok(())
-    }
-
-    fn class(&self, name: &str, key: &str) -> Result<ClassId, InputError> {
-        let names: Vec<&str> = self.workload.classes.iter().map(|c| c.name.as_str()).collect();
-        let at = names.iter().position(|known| *known == name).ok_or_else(|| {
-            self.error(key, format!("unknown class `{name}`, expected one of {}", names.join(", ")))
-        })?;
-        Ok(ClassId(at as u16))
-    }
-
-    fn class_map<'b>(
-        &self,
-        map: impl Iterator<Item = (&'b str, &'b Vec<u16>)>,
-        groups: usize,
-    ) -> Result<BTreeMap<ClassId, Vec<usize>>, InputError> {
-        let key = "fixed-pipeline.routing.class-map";
-        let mut all = BTreeMap::new();
-        for (name, list) in map {
-            if let Some(group) = list.iter().find(|&&group| usize::from(group) >= groups) {
-                let message = format!("group {group} of {name}: there are groups 0 to {}", groups - 1);
-                return Err(self.error(key, message));
-            }
-            let list = list.iter().map(|&group| usize::from(group)).collect();
-            all.insert(self.class(name, key)?, list);
-        }
-        Ok(all)
-    }
-
-    fn lanes(&self, spec: &Lanes) -> Result<BoxedSystem, InputError> {
-        self.priced(spec.degree, "lanes.degree")?;
-        self.scheduler(spec.policy.name(), lane_params(spec.degree), spec.run_ahead, None)
+        let mut config = SchedulerConfig::new(self.world());
+        config.admission = u64::MAX;
+        self.scheduler(policy, &params, config)
     }
 
     fn elastic(&self, spec: &Elastic) -> Result<BoxedSystem, InputError> {
-        let info = registry::find(&spec.policy).expect("validated with the experiment");
-        let mut params = Params::new();
-        for (name, value) in &spec.params {
-            let declared = info.params.iter().find(|param| param.name == name);
-            let value = declared.and_then(|declared| param(declared, value)).ok_or_else(|| {
-                let known: Vec<&str> = info.params.iter().map(|param| param.name).collect();
-                self.error(&format!("elastic.{name}"), match declared {
-                    Some(declared) => format!("expected {}, got {value}", declared.kind),
-                    None if known.is_empty() => format!("policy {} has no parameters", info.name),
-                    None => format!("policy {} has parameters {}", info.name, known.join(", ")),
-                })
-            })?;
-            params = params.with(name, value);
-        }
+        let (info, params) = policies::resolve(spec).map_err(|refusal| InputError {
+            hint: refusal.hint,
+            ..self.error(&format!("elastic.{}", refusal.key), refusal.message)
+        })?;
         for offer in self.offers() {
             if offer.costs.encode.is_none() || offer.degrees().next().is_none() {
-                let message = format!("the profile prices no layout of class {}", offer.name);
+                let message = format!("no layout of class `{}` is priced and fits", offer.name);
                 return Err(self.error("elastic", message));
             }
         }
-        self.scheduler(&spec.policy, params, spec.run_ahead, spec.queue)
+        let mut config = SchedulerConfig::new(self.world());
+        config.admission = spec.admission.map_or(u64::MAX, u64::from);
+        config.credits = spec.credits.unwrap_or(config.credits);
+        config.retries = spec.retries.unwrap_or(config.retries);
+        self.scheduler(info.name, &params, config)
     }
 
     fn scheduler(
         &self,
         policy: &str,
-        params: Params,
-        run_ahead: Option<u8>,
-        queue: Option<u32>,
+        params: &Params,
+        config: SchedulerConfig,
     ) -> Result<BoxedSystem, InputError> {
-        let world = self.world();
-        let policy = registry::build(policy, &params, world)
+        let policy = registry::build(policy, params, config.world)
             .map_err(|error| self.error("elastic", error.to_string()))?;
-        let mut config = SchedulerConfig::new(world);
-        config.credits = run_ahead.unwrap_or(config.credits);
-        config.admission = queue.map_or(u64::MAX, u64::from);
         let estimator = Box::new((*self.setting.estimator).clone());
         Ok(Box::new(Scheduler::new(config, Box::new(Guard::new(policy)), estimator)))
     }
-}
-
-fn lane_params(degree: u16) -> Params {
-    Params::new().with("degree", Value::Integer(u64::from(degree)))
-}
-
-/// A written value as its parameter's kind; `None` when it does not fit.
-fn param(declared: &ParamInfo, written: &ParamValue) -> Option<Value> {
-    let value = match (declared.kind, written) {
-        (ParamKind::Integer { .. }, ParamValue::Int(value)) => {
-            Value::Integer(u64::try_from(*value).ok()?)
-        }
-        (ParamKind::Flag { .. }, ParamValue::Bool(value)) => Value::Flag(*value),
-        (ParamKind::Duration { .. }, ParamValue::Text(text)) => {
-            Value::Duration(text.parse::<crate::quantity::Duration>().ok()?.0)
-        }
-        (ParamKind::Duration { .. }, ParamValue::Int(0)) => Value::Duration(Nanos::ZERO),
-        _ => return None,
-    };
-    declared.kind.admits(value).then_some(value)
 }

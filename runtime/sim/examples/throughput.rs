@@ -99,7 +99,8 @@ struct Count {
 impl Observer for Count {
     fn step(&mut self, _: Nanos, events: &[Event], commands: &[Command]) {
         self.steps += 1;
-        self.live += events.iter().filter(|event| matches!(event, Event::Arrived(_))).count() as i64;
+        self.live +=
+            events.iter().filter(|event| matches!(event, Event::Arrived(_))).count() as i64;
         for command in commands {
             match command {
                 Command::Launch(_) => self.tasks += 1,
