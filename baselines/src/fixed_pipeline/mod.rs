@@ -35,7 +35,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { routing: Routing::LeastWork, replicated: false, max_live: 1 << 24, max_retries: 3 }
+        Self { routing: Routing::LeastWork, replicated: false, max_live: 1 << 20, max_retries: 3 }
     }
 }
 

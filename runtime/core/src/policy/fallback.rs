@@ -7,6 +7,7 @@ use crate::parallelism::Parallelism;
 use crate::scheduler::phase::Phase;
 use crate::scheduler::{Key, Plan, Policy, RequestView, View};
 use crate::task::Stage;
+use crate::units::Nanos;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -44,7 +45,7 @@ pub const INFO: PolicyInfo = PolicyInfo {
 pub struct Fallback {
     started: bool,
     /// Requests that an earlier policy kept out of the ready queue, by arrival.
-    inherited: Vec<RequestId>,
+    inherited: Vec<(Nanos, RequestId)>,
 }
 
 impl Fallback {
@@ -56,7 +57,7 @@ impl Fallback {
         let others = view.requests().filter(|r| r.is_ready() && !ready.contains(&r.id()));
         let mut others: Vec<_> = others.map(|r| (r.request().arrival, r.id())).collect();
         others.sort_unstable();
-        self.inherited = others.into_iter().map(|(_, id)| id).collect();
+        self.inherited = others;
         self.started = true;
     }
 }
@@ -70,16 +71,26 @@ impl Policy for Fallback {
         if !self.started {
             self.take_over(view, plan);
         }
-        // Whatever runs once comes back through the ready queue.
-        self.inherited.retain(|&id| {
-            view.request(id).is_some_and(|request| request.is_ready() && !run(&request, plan))
-        });
-        for request in view.ready() {
-            if plan.free() == 0 {
-                return;
+        let mut inherited = core::mem::take(&mut self.inherited).into_iter().peekable();
+        let mut ready = view.ready().peekable();
+        while plan.free() > 0 {
+            let head = ready.peek().map(|request| (request.request().arrival, request.id()));
+            let older = inherited.next_if(|old| head.is_none_or(|head| *old < head));
+            match (older, head) {
+                // Whatever runs once comes back through the ready queue.
+                (Some((arrival, id)), _) => {
+                    let waiting = view.request(id).filter(RequestView::is_ready);
+                    if waiting.is_some_and(|request| !run(&request, plan)) {
+                        self.inherited.push((arrival, id));
+                    }
+                }
+                (None, Some(_)) => {
+                    ready.next().map(|request| run(&request, plan));
+                }
+                (None, None) => break,
             }
-            run(&request, plan);
         }
+        self.inherited.extend(inherited);
     }
 }
 

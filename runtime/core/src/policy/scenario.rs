@@ -6,7 +6,7 @@
 mod driver;
 mod text;
 
-use crate::scheduler::{Scheduler, SchedulerConfig};
+use crate::scheduler::{Policy, Scheduler, SchedulerConfig};
 use alloc::boxed::Box;
 use alloc::string::String;
 use driver::Driver;
@@ -44,7 +44,19 @@ pub fn run(text: &str) -> String {
     let script = Script::parse(text);
     let policy = super::registry::build(script.policy, &script.params, script.world)
         .unwrap_or_else(|error| panic!("{error}"));
+    drive(&script, policy)
+}
+
+/// As [`run`], under a policy that need not be registered; a `policy` line is not looked at.
+///
+/// # Panics
+/// If the text is malformed.
+pub fn run_with(text: &str, policy: Box<dyn Policy>) -> String {
+    drive(&Script::parse(text), policy)
+}
+
+fn drive(script: &Script<'_>, policy: Box<dyn Policy>) -> String {
     let config = SchedulerConfig::new(script.world);
     let scheduler = Scheduler::new(config, policy, Box::new(script.shapes.clone()));
-    Driver::new(scheduler, &script).run()
+    Driver::new(scheduler, script).run()
 }

@@ -1,6 +1,11 @@
 //! Scenarios of the policies.
 
 use super::scenario::run as check;
+use super::{Fallback, LaneOrder, Lanes, scenario};
+use crate::ids::RequestId;
+use crate::scheduler::{Key, Plan, Policy, RequestView, View};
+use crate::units::Nanos;
+use alloc::boxed::Box;
 
 #[test]
 fn greedy_gives_everything_to_the_most_urgent() {
@@ -219,5 +224,56 @@ fn the_fallback_serves_by_arrival_on_one_rank_each() {
     S0: 0 encode {0}; 10 denoise 1 {0} x2; 210 decode {0}; done 220 late
     W1: 0 encode {1}; 220 denoise u2 {1,0} x2; 340 decode {1}; done 350
     S2: 10 encode {1}; 20 denoise 1 {1} x1; 120 decode {1}; done 130
+    ");
+}
+
+/// Lanes until an instant, the fallback from then on: what a guard does when a policy panics.
+struct Switch {
+    lanes: Lanes,
+    fallback: Fallback,
+    at: Nanos,
+    switched: bool,
+}
+
+impl Policy for Switch {
+    fn key(&self, request: &RequestView<'_>) -> Option<Key> {
+        if self.switched { self.fallback.key(request) } else { self.lanes.key(request) }
+    }
+    fn admitted(&mut self, view: &View<'_>, id: RequestId) {
+        if !self.switched {
+            self.lanes.admitted(view, id);
+        }
+    }
+    fn boundary(&mut self, view: &View<'_>, id: RequestId) {
+        if !self.switched {
+            self.lanes.boundary(view, id);
+        }
+    }
+    fn decide(&mut self, view: &View<'_>, plan: &mut Plan<'_>) {
+        self.switched |= view.now() >= self.at;
+        match self.switched {
+            true => self.fallback.decide(view, plan),
+            false => self.lanes.decide(view, plan),
+        }
+    }
+}
+
+#[test]
+fn the_fallback_finds_requests_that_the_policy_before_it_kept_to_itself() {
+    let lanes = Lanes::new(LaneOrder::Sjf, 2, 2, false).expect("2 divides 2");
+    let (fallback, at) = (Fallback::default(), Nanos::from_millis(100));
+    let policy = Box::new(Switch { lanes, fallback, at, switched: false });
+    insta::assert_snapshot!(scenario::run_with("
+        world 2
+        shape S 100 60
+        at 0 S steps=3
+        at 0 S steps=2
+        at 20 S steps=2
+        at 150 S steps=1
+    ", policy), @r"
+    S0: 130 encode {0}; 140 denoise 1 {0} x3; 440 decode {0}; done 450
+    S1: 0 encode {0,1}; 10 denoise u2 {0,1} x2; 130 decode {1}; done 140
+    S2: 140 encode {1}; 150 denoise 1 {1} x2; 350 decode {1}; done 360
+    S3: 360 encode {1}; 370 denoise 1 {1} x1; 470 decode {1}; done 480
     ");
 }
