@@ -24,8 +24,8 @@ pub fn compare(reports: &[(String, ReportInput)]) -> Table {
     for (folder, input) in reports {
         for note in &input.systems {
             let cell = |metric, show: fn(f64) -> String| -> Cell {
-                let mean = input.mean(input.headline_point, &note.name, None, metric);
-                mean.map_or(NONE.into(), |value| show(value.estimate).into())
+                let mean = input.average(input.headline_point, &note.name, None, metric);
+                mean.map_or(NONE.into(), |value| show(value).into())
             };
             table.row(vec![
                 folder.clone().into(),

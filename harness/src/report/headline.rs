@@ -33,7 +33,8 @@ pub fn systems(input: &ReportInput) -> Table {
     for note in &input.systems {
         let mean = |metric| input.mean(point, &note.name, None, metric);
         let plain = |metric, show: fn(f64) -> String| -> Cell {
-            mean(metric).map_or(NONE.into(), |value| show(value.estimate).into())
+            let mean = input.average(point, &note.name, None, metric);
+            mean.map_or(NONE.into(), |value| show(value).into())
         };
         table.row(vec![
             note.name.clone().into(),
@@ -133,9 +134,7 @@ impl Comparison<'_> {
 
     /// The violations cell: a change, or why there is none.
     pub fn violations_cell(&self, input: &ReportInput, point: usize) -> (String, Option<String>) {
-        let rate = |note: &SystemNote| {
-            input.mean(point, &note.name, None, view::violations).map(|mean| mean.estimate)
-        };
+        let rate = |note: &SystemNote| input.average(point, &note.name, None, view::violations);
         match (rate(self.elastic), rate(self.baseline)) {
             (Some(ours), Some(theirs)) => {
                 let (text, detail) = match self.violations {

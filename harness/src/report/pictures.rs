@@ -315,8 +315,15 @@ fn sweep_picture(input: &ReportInput, sweep: &Sweep) -> Option<Picture> {
         let series: Vec<Series> =
             named.map(|named| sweep_series(input, sweep, named, metric)).collect();
         let tops = series.iter().flat_map(|s| &s.samples);
-        let top = tops.map(|s| s.interval.map_or(s.y, |i| i.1.max(s.y))).fold(0.0, f64::max);
-        let y = if whole { Scale::Linear { lo: 0.0, hi: 1.0 } } else { Scale::up_to(0.0, top) };
+        let top =
+            tops.clone().map(|s| s.interval.map_or(s.y, |i| i.1.max(s.y))).fold(0.0, f64::max);
+        let low = tops.map(|s| s.interval.map_or(s.y, |i| i.0.min(s.y))).fold(f64::MAX, f64::min);
+        let y = match whole {
+            true => Scale::Linear { lo: 0.0, hi: 1.0 },
+            // One system far above the others would press them onto the axis.
+            false if low > 0.0 && top / low > 15.0 => Scale::log_around(low, top),
+            false => Scale::up_to(0.0, top),
+        };
         let x = sweep_axis(sweep);
         Panel { title: title.to_owned(), x, y: Axis::new(y, unit), series }
     };

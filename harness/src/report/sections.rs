@@ -126,8 +126,8 @@ fn per_class(input: &ReportInput) -> Section {
             let rows = input.rows(point, &note.name, Some(class));
             let requests: u64 = rows.iter().map(|row| row.requests).sum();
             let plain = |metric, show: fn(f64) -> String| -> Cell {
-                let mean = input.mean(point, &note.name, Some(class), metric);
-                mean.map_or(NONE.into(), |value| show(value.estimate).into())
+                let mean = input.average(point, &note.name, Some(class), metric);
+                mean.map_or(NONE.into(), |value| show(value).into())
             };
             let attainment = input.mean(point, &note.name, Some(class), view::attainment);
             table.row(vec![
@@ -185,8 +185,8 @@ fn rank_time(input: &ReportInput) -> Option<Section> {
     );
     for note in &input.systems {
         let plain = |metric| -> Cell {
-            let mean = input.mean(input.headline_point, &note.name, None, metric);
-            mean.map_or(NONE.into(), |value| number(value.estimate).into())
+            let mean = input.average(input.headline_point, &note.name, None, metric);
+            mean.map_or(NONE.into(), |value| number(value).into())
         };
         overhead.row(vec![
             note.name.clone().into(),
@@ -203,7 +203,12 @@ fn rank_time(input: &ReportInput) -> Option<Section> {
 
 fn activity(input: &ReportInput) -> Option<Section> {
     let pictures = [pictures::gantt(input), pictures::degrees(input)];
-    let blocks: Vec<Block> = pictures.into_iter().filter_map(picture).collect();
+    let mut blocks: Vec<Block> = pictures.into_iter().filter_map(picture).collect();
+    if blocks.is_empty() && !input.metrics.is_empty() {
+        let text =
+            "These runs are too long to keep what each rank did; a shorter workload shows it.";
+        blocks.push(Block::Paragraph(text.to_owned()));
+    }
     (!blocks.is_empty()).then(|| Section::new("What the ranks did", blocks))
 }
 
@@ -240,8 +245,8 @@ fn sweep(input: &ReportInput) -> Option<Section> {
         for note in &input.systems {
             let name = &note.name;
             let plain = |metric, show: fn(f64) -> String| -> Cell {
-                let mean = input.mean(point, name, None, metric);
-                mean.map_or(NONE.into(), |value| show(value.estimate).into())
+                let mean = input.average(point, name, None, metric);
+                mean.map_or(NONE.into(), |value| show(value).into())
             };
             let gain = paper.and_then(|p| input.ratio(point, name, &p.name, view::throughput));
             let delay = best.and_then(|b| input.ratio(point, name, &b.name, view::latency_s));

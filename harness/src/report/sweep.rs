@@ -66,7 +66,7 @@ impl Sweep {
         metric: Metric,
     ) -> Option<(f64, String, String)> {
         let gap = |point| {
-            let value = |system| input.mean(point, system, None, metric).map(|mean| mean.estimate);
+            let value = |system| input.average(point, system, None, metric);
             Some(value(a)? - value(b)?)
         };
         for pair in self.values.windows(2) {

@@ -46,8 +46,8 @@ fn systems(input: &ReportInput) -> Table {
     let mut table = Table::new(caption, &columns);
     for note in &input.systems {
         let cell = |metric, show: fn(f64) -> String| -> Cell {
-            let mean = input.mean(input.headline_point, &note.name, None, metric);
-            mean.map_or(NONE.into(), |value| show(value.estimate).into())
+            let mean = input.average(input.headline_point, &note.name, None, metric);
+            mean.map_or(NONE.into(), |value| show(value).into())
         };
         table.row(vec![
             note.name.clone().into(),

@@ -3,7 +3,7 @@
 use super::input::{ReportInput, Role, SystemNote};
 use crate::metrics::Summary;
 use crate::metrics::stats::{self, Interval};
-use crate::plot::palette::Stroke;
+use crate::plot::palette::{SERIES, Stroke};
 use crate::record::RankTime;
 use flexdit_core::Nanos;
 
@@ -103,6 +103,19 @@ impl ReportInput {
         stats::mean(&values)
     }
 
+    /// Mean of a metric over the seeds that define it.
+    pub fn average(
+        &self,
+        point: usize,
+        system: &str,
+        class: Option<&str>,
+        metric: Metric,
+    ) -> Option<f64> {
+        let rows = self.rows(point, system, class);
+        let values: Vec<f64> = rows.into_iter().filter_map(metric).collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    }
+
     /// A metric of one system over that of another, paired by seed; `None` when the other is 0.
     pub fn ratio(&self, point: usize, a: &str, b: &str, metric: Metric) -> Option<Interval> {
         let other = self.rows(point, b, None);
@@ -133,11 +146,20 @@ impl ReportInput {
         self.systems.iter().filter(move |system| system.role == role)
     }
 
-    /// The systems that pictures show, at most `most`: elastic ones and the three baselines first.
+    /// The systems that pictures show, at most `most`: one of each baseline, then elastic ones, then
+    /// the rest; in the order of their roles.
     pub fn shown(&self, most: usize) -> Vec<&SystemNote> {
+        let first = |note: &SystemNote| self.of_role(note.role).next() == Some(note);
+        let place = |note: &SystemNote| match note.role {
+            Role::Other => 3,
+            Role::Elastic => 1,
+            _ if first(note) => 0,
+            _ => 2,
+        };
         let mut systems: Vec<&SystemNote> = self.systems.iter().collect();
-        systems.sort_by_key(|system| system.role);
+        systems.sort_by_key(|note| place(note));
         systems.truncate(most);
+        systems.sort_by_key(|note| note.role);
         systems
     }
 
@@ -152,7 +174,7 @@ impl ReportInput {
 
     /// How pictures draw a system: the same in every picture.
     pub fn stroke(&self, system: &str) -> Stroke {
-        let order = self.shown(usize::MAX);
+        let order = self.shown(SERIES.len());
         let index = order.iter().position(|note| note.name == system).unwrap_or(0);
         Stroke::of(index, order.get(index).is_some_and(|note| note.role == Role::Elastic))
     }
