@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod plot;
 pub mod policies;
 pub mod profile;
+pub mod publish;
 pub mod quantity;
 pub mod record;
 pub mod report;
