@@ -81,9 +81,8 @@ fn execute(
         progress: &advance,
         log: args.log.then_some(&log as &dyn Log),
     };
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(args.threads.map_or(0, usize::from))
-        .build()?;
+    let pool =
+        rayon::ThreadPoolBuilder::new().num_threads(args.threads.map_or(0, usize::from)).build()?;
     let finished = pool.install(|| campaign::run(loaded, &options))?;
     bar.set_message("writing the report");
     let checks = publish::checks(&finished);

@@ -78,7 +78,11 @@ fn write_tables(_: &ResultsFolder, _: &Finished) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write_traces(folder: &ResultsFolder, loaded: &Loaded, finished: &Finished) -> anyhow::Result<()> {
+fn write_traces(
+    folder: &ResultsFolder,
+    loaded: &Loaded,
+    finished: &Finished,
+) -> anyhow::Result<()> {
     let campaign = &finished.campaign;
     let first = campaign.seeds.first();
     for run in campaign.runs.iter().filter(|run| Some(&run.seed) == first) {
@@ -87,7 +91,9 @@ fn write_traces(folder: &ResultsFolder, loaded: &Loaded, finished: &Finished) ->
         let mut out = GzEncoder::new(file, Compression::default());
         trace::write(run, &campaign.classes, &mut out).context("writing a trace")?;
         let file = out.finish().context("writing a trace")?;
-        file.into_inner().map_err(std::io::IntoInnerError::into_error).context("writing a trace")?;
+        file.into_inner()
+            .map_err(std::io::IntoInnerError::into_error)
+            .context("writing a trace")?;
     }
     Ok(())
 }

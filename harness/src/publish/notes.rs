@@ -46,10 +46,17 @@ pub fn describe(kind: &SystemKind, world: u16) -> String {
             format!("fixed pipelines in pools: {}", pools.join(", "))
         }
         SystemKind::Lanes(spec) => {
-            format!("task-level lanes: {}, {}", groups(spec.degree), spec.policy.name().to_uppercase())
+            format!(
+                "task-level lanes: {}, {}",
+                groups(spec.degree),
+                spec.policy.name().to_uppercase()
+            )
         }
         SystemKind::BestStatic(spec) => {
-            format!("the static layout with the best {} on these seeds, found by running all", spec.metric)
+            format!(
+                "the static layout with the best {} on these seeds, found by running all",
+                spec.metric
+            )
         }
         SystemKind::Elastic(spec) => {
             let params: Vec<_> = spec.params.iter().map(|(k, v)| format!("{k} {v}")).collect();
@@ -72,9 +79,12 @@ pub fn setup(setting: &Setting, workloads: &[Workload]) -> Vec<Fact> {
         let s = &class.shape;
         let frames = if s.frames > 1 { format!(" x {} frames", s.frames) } else { String::new() };
         let guided = if s.guidance { ", guided" } else { "" };
-        let single = class.t_single.map_or("unknown".into(), |t| format!("{:.2} s", t.as_secs_f64()));
-        format!("{}: {}x{}{frames}, {} steps{guided}, {} tokens, {single} alone on one rank",
-            class.name, s.height, s.width, s.steps, class.tokens)
+        let single =
+            class.t_single.map_or("unknown".into(), |t| format!("{:.2} s", t.as_secs_f64()));
+        format!(
+            "{}: {}x{}{frames}, {} steps{guided}, {} tokens, {single} alone on one rank",
+            class.name, s.height, s.width, s.steps, class.tokens
+        )
     });
     let realised = workloads.iter().filter_map(|workload| workload.offered_load_realised);
     let realised: Vec<f64> = realised.collect();
@@ -91,13 +101,22 @@ pub fn setup(setting: &Setting, workloads: &[Workload]) -> Vec<Fact> {
         fact("model", models.join(", "), None),
         fact("cluster", format!("{} x {}", setting.world(), setting.gpu.name), None),
         fact("memory of a rank", memory, Some(Label::Published)),
-        fact("requests", if least == most { format!("{least} a seed") } else { format!("{least} to {most} a seed") }, None),
+        fact(
+            "requests",
+            if least == most {
+                format!("{least} a seed")
+            } else {
+                format!("{least} to {most} a seed")
+            },
+            None,
+        ),
         fact("offered load", load, Some(Label::Derived)),
     ];
     facts.extend(classes.map(|text| fact("class", text, Some(Label::Derived))));
     if experiment.estimates != Default::default() {
         let bias = experiment.estimates.bias;
-        let other = if experiment.estimates.profile.is_some() { "another profile" } else { "the profile" };
+        let other =
+            if experiment.estimates.profile.is_some() { "another profile" } else { "the profile" };
         facts.push(fact("beliefs", format!("{other}, times {bias}"), None));
     }
     facts
@@ -117,33 +136,80 @@ pub fn charges(setting: &Setting) -> Vec<Charge> {
     };
     let published = Some(Label::Published);
     let setup_label = if charged.group_setup == defaults.group_setup { published } else { None };
-    let jitter = if charged.jitter == 0.0 { "off".into() } else { format!("cv {}", charged.jitter) };
+    let jitter =
+        if charged.jitter == 0.0 { "off".into() } else { format!("cv {}", charged.jitter) };
     let migration = &charged.migration;
     vec![
-        charge("migration", migration_words(charged), *migration == defaults.migration, None,
-            "each copy; a rank's link carries its own copies one after the other"),
-        charge("group set-up", setup_words(charged.group_setup),
-            charged.group_setup == defaults.group_setup, setup_label,
-            "groups that a system builds at start-up pay nothing; 60 us is GF-DiT's group-free figure, 778 ms its NCCL figure"),
-        charge("launch", charged.launch.to_string(), charged.launch == defaults.launch, None,
-            "overhead of every task on its ranks; assumed"),
-        charge("control plane", charged.control_plane.to_string(),
-            charged.control_plane == defaults.control_plane, None,
-            "from a decision to its arrival at the ranks, hidden by tasks queued ahead; assumed"),
-        charge("planning time", charged.planning.to_string(), charged.planning == defaults.planning,
-            None, "added to the control plane at every decision"),
-        charge("jitter", jitter, charged.jitter == 0.0, None,
-            "log-normal factor on task times, the same for every system"),
-        charge("stragglers", straggler_words(charged),
-            charged.stragglers == defaults.stragglers, None, ""),
-        charge("rank failures", fault_words(&setting.faults),
-            setting.faults == FaultModel::default(), None,
-            "a failed rank loses the state it holds; its requests go back to the last version still held"),
-        charge("memory", if costs.memory { "layouts must fit".into() } else { "not charged".into() },
-            costs.memory, Some(Label::Derived),
-            "weights of all models on every rank, plus a working-set estimate"),
-        charge("prepare and finalise", "priced with text encode and VAE decode".into(), true,
-            Some(Label::Published), "dit_prepare and timestep_prepare run before, finalize after, on one rank"),
+        charge(
+            "migration",
+            migration_words(charged),
+            *migration == defaults.migration,
+            None,
+            "each copy; a rank's link carries its own copies one after the other",
+        ),
+        charge(
+            "group set-up",
+            setup_words(charged.group_setup),
+            charged.group_setup == defaults.group_setup,
+            setup_label,
+            "groups that a system builds at start-up pay nothing; 60 us is GF-DiT's group-free figure, 778 ms its NCCL figure",
+        ),
+        charge(
+            "launch",
+            charged.launch.to_string(),
+            charged.launch == defaults.launch,
+            None,
+            "overhead of every task on its ranks; assumed",
+        ),
+        charge(
+            "control plane",
+            charged.control_plane.to_string(),
+            charged.control_plane == defaults.control_plane,
+            None,
+            "from a decision to its arrival at the ranks, hidden by tasks queued ahead; assumed",
+        ),
+        charge(
+            "planning time",
+            charged.planning.to_string(),
+            charged.planning == defaults.planning,
+            None,
+            "added to the control plane at every decision",
+        ),
+        charge(
+            "jitter",
+            jitter,
+            charged.jitter == 0.0,
+            None,
+            "log-normal factor on task times, the same for every system",
+        ),
+        charge(
+            "stragglers",
+            straggler_words(charged),
+            charged.stragglers == defaults.stragglers,
+            None,
+            "",
+        ),
+        charge(
+            "rank failures",
+            fault_words(&setting.faults),
+            setting.faults == FaultModel::default(),
+            None,
+            "a failed rank loses the state it holds; its requests go back to the last version still held",
+        ),
+        charge(
+            "memory",
+            if costs.memory { "layouts must fit".into() } else { "not charged".into() },
+            costs.memory,
+            Some(Label::Derived),
+            "weights of all models on every rank, plus a working-set estimate",
+        ),
+        charge(
+            "prepare and finalise",
+            "priced with text encode and VAE decode".into(),
+            true,
+            Some(Label::Published),
+            "dit_prepare and timestep_prepare run before, finalize after, on one rank",
+        ),
     ]
 }
 
@@ -165,7 +231,9 @@ fn setup_words(setup: GroupSetup) -> String {
         GroupSetup::Free => "free".to_owned(),
         GroupSetup::PerUse(time) => format!("{time} for every task on several ranks"),
         GroupSetup::Fixed(time) => format!("{time} when a request's rank set changes"),
-        GroupSetup::FirstUse { cost, capacity: 0 } => format!("{cost} at the first use of a rank set"),
+        GroupSetup::FirstUse { cost, capacity: 0 } => {
+            format!("{cost} at the first use of a rank set")
+        }
         GroupSetup::FirstUse { cost, capacity } => {
             format!("{cost} at the first use of a rank set, {capacity} kept")
         }
@@ -178,14 +246,19 @@ fn straggler_words(charges: &Charges) -> String {
     if slow.probability > 0.0 {
         words.push(format!("{} of tasks take {} times as long", slow.probability, slow.factor));
     }
-    words.extend(slow.slow_ranks.iter().map(|(rank, by)| format!("rank {rank} is {by} times slower")));
+    words.extend(
+        slow.slow_ranks.iter().map(|(rank, by)| format!("rank {rank} is {by} times slower")),
+    );
     if words.is_empty() { "off".to_owned() } else { words.join(", ") }
 }
 
 fn fault_words(faults: &FaultModel) -> String {
     let mut words = Vec::new();
     if let Some(mean) = faults.mean_time_between {
-        words.push(format!("every {mean} a rank, back after {} (means)", faults.mean_time_to_repair));
+        words.push(format!(
+            "every {mean} a rank, back after {} (means)",
+            faults.mean_time_to_repair
+        ));
     }
     if !faults.outages.is_empty() {
         words.push(format!("{} given outages", faults.outages.len()));

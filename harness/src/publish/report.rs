@@ -20,11 +20,16 @@ pub fn report_input(loaded: &Loaded, finished: &Finished, manifest: &Manifest) -
         .iter()
         .map(|system| {
             let mut description = notes::describe(&system.kind, world);
-            let won = finished.searches.iter().find(|s| s.point == point && s.system == system.name);
+            let won =
+                finished.searches.iter().find(|s| s.point == point && s.system == system.name);
             if let Some(won) = won {
                 description += &format!(": {}", won.ranking[0].layout);
             }
-            SystemNote { name: system.name.clone(), description, role: notes::role(&system.kind, world) }
+            SystemNote {
+                name: system.name.clone(),
+                description,
+                role: notes::role(&system.kind, world),
+            }
         })
         .collect();
     input.title = format!("{}: elastic and fixed parallelism compared", experiment.name);
