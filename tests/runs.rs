@@ -2,7 +2,7 @@
 //! nanosecond of every rank is accounted for, no request does less or more than was asked, and no
 //! bound is beaten.
 
-use flexdit::campaign::{Builder, Finished, Log, RunKey, RunOptions, run};
+use flexdit::campaign::{Builder, Finished, Log, RunKey, RunLog, RunOptions, run};
 use flexdit::experiment::{Loaded, SystemKind};
 use flexdit::log::{self, Step};
 use flexdit::metrics::bounds::{Quantity, best_proof, bounds};
@@ -13,6 +13,7 @@ use flexdit_core::{Command, Event, Nanos, Stage};
 use flexdit_sim::Observer;
 use rstest::rstest;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -31,12 +32,18 @@ impl Observer for Keep {
     }
 }
 
+impl RunLog for Keep {
+    fn finish(self: Box<Self>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Log for Logs {
-    fn open(&self, key: &RunKey<'_>) -> anyhow::Result<Option<Box<dyn Observer>>> {
+    fn open(&self, key: &RunKey<'_>) -> io::Result<Box<dyn RunLog>> {
         let steps = Steps::default();
         let name = (key.point, key.system.to_owned(), key.seed);
         self.0.lock().unwrap().insert(name, Arc::clone(&steps));
-        Ok(Some(Box::new(Keep(steps))))
+        Ok(Box::new(Keep(steps)))
     }
 }
 
