@@ -3,6 +3,7 @@
 mod cmd;
 
 use clap::Parser;
+use flexdit::campaign::RunError;
 use flexdit::input::InputError;
 use std::process::ExitCode;
 
@@ -12,8 +13,13 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
-            let bad_input = error.chain().any(|cause| cause.is::<InputError>());
-            ExitCode::from(if bad_input { cmd::BAD_INPUT } else { cmd::FAILED })
+            ExitCode::from(if is_bad_input(&error) { cmd::BAD_INPUT } else { cmd::FAILED })
         }
     }
+}
+
+fn is_bad_input(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<InputError>() || matches!(cause.downcast_ref(), Some(RunError::Input(_)))
+    })
 }

@@ -13,7 +13,7 @@ pub struct Cluster {
     /// Number of ranks (GPUs); 1 to 1024.
     #[schemars(range(min = 1, max = 1024))]
     pub world: u16,
-    /// The GPU: h20, h100, h200, h800, a100-80, l20, b200 or gb200. Decides memory, link and which costs apply.
+    /// The GPU: h20, h100, h200, h800, a100, l20, b200 or gb200. Decides memory, link and which costs apply.
     pub gpu: String,
     /// Ranks of one machine; default: the whole world.
     #[serde(default, skip_serializing_if = "Option::is_none")]

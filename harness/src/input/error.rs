@@ -41,7 +41,13 @@ impl InputError {
             std::io::ErrorKind::NotFound => "no such file".to_owned(),
             std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
             std::io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
-            _ => error.to_string(),
+            std::io::ErrorKind::NotADirectory | std::io::ErrorKind::AlreadyExists => {
+                "a file is in the way".to_owned()
+            }
+            _ => {
+                let text = error.to_string();
+                text.split(" (os error").next().unwrap_or_default().to_lowercase()
+            }
         };
         Self::new(path.display().to_string(), format!("cannot {doing}: {reason}"))
     }
