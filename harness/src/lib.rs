@@ -4,7 +4,6 @@
 //! schedule (core, baselines) and does not move virtual time (sim).
 
 pub mod campaign;
-pub mod checks;
 pub mod experiment;
 pub mod gate;
 pub mod glossary;
@@ -14,6 +13,7 @@ pub mod metrics;
 pub mod plot;
 pub mod policies;
 pub mod profile;
+pub mod publish;
 pub mod quantity;
 pub mod record;
 pub mod report;

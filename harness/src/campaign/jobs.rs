@@ -13,14 +13,24 @@ use crate::workload::Workload;
 use flexdit_baselines::StaticLayout;
 use flexdit_sim::Observer;
 use rayon::prelude::*;
+use std::io;
 
-/// Makes the observer that logs a run, if it is to be logged.
-pub trait Log: Sync {
-    /// An observer for the run, or `None`.
+/// Logs one run.
+pub trait RunLog: Observer {
+    /// Completes the log.
     ///
     /// # Errors
-    /// The log cannot be created.
-    fn open(&self, key: &RunKey<'_>) -> anyhow::Result<Option<Box<dyn Observer>>>;
+    /// It could not be written.
+    fn finish(self: Box<Self>) -> io::Result<()>;
+}
+
+/// Makes the logs of runs.
+pub trait Log: Sync {
+    /// Starts the log of a run.
+    ///
+    /// # Errors
+    /// It cannot be created.
+    fn open(&self, key: &RunKey<'_>) -> io::Result<Box<dyn RunLog>>;
 }
 
 /// How to run.
@@ -29,7 +39,7 @@ pub struct RunOptions<'a> {
     pub recorder: RecorderOptions,
     /// Called after every run; the argument is how many runs there are in all.
     pub progress: &'a (dyn Fn(usize) + Sync),
-    /// Makes observers that log runs.
+    /// Makes the logs of runs, if they are to be logged.
     pub log: Option<&'a dyn Log>,
 }
 
@@ -191,16 +201,14 @@ impl Runner<'_> {
             None => builder.kind(&spec.kind)?,
         };
         let key = RunKey { point: job.point, system: &spec.name, seed };
-        let mut logger = match log {
-            Some(log) => log.open(&key).map_err(|error| RunError::Log(error.to_string()))?,
-            None => None,
-        };
+        let mut logger = log.map(|log| log.open(&key)).transpose()?;
         let mut nothing = ();
         let also: &mut dyn Observer = match &mut logger {
             Some(logger) => &mut **logger,
             None => &mut nothing,
         };
         let run = simulate(setting, workload, system, &key, recorder, also);
+        logger.map(RunLog::finish).transpose()?;
         (self.options.progress)(self.total);
         run.map_err(|error| RunError::Sim { system: spec.name.clone(), seed, error })
     }

@@ -11,7 +11,7 @@ mod simulate;
 mod systems;
 
 pub use guard::Guard;
-pub use jobs::{Log, RunOptions, run};
+pub use jobs::{Log, RunLog, RunOptions, run};
 pub use search::{Candidate, Search};
 pub use setting::Setting;
 pub use simulate::{RunKey, simulate};
@@ -41,8 +41,8 @@ pub enum RunError {
     #[error(transparent)]
     Input(#[from] InputError),
     /// A log could not be written.
-    #[error("the log cannot be written: {0}")]
-    Log(String),
+    #[error("a log cannot be written: {0}")]
+    Log(#[from] std::io::Error),
     /// A run could not go on.
     #[error("{system}, seed {seed}: {error}")]
     Sim {

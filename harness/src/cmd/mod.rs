@@ -5,6 +5,7 @@ mod explain;
 mod gate;
 mod policies;
 mod report;
+mod run;
 mod workload;
 
 use clap::{Parser, Subcommand};
@@ -35,6 +36,7 @@ Start with `flexdit explain` for the vocabulary and `flexdit policies` for what 
 /// The sub-commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Run(run::Args),
     Workload(workload::Args),
     Report(report::Args),
     Gate(gate::Args),
@@ -46,6 +48,7 @@ pub enum Command {
 /// Runs one sub-command.
 pub fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Run(args) => run::run(&args),
         Command::Workload(args) => workload::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Gate(args) => gate::run(&args),

@@ -268,7 +268,7 @@ pub fn shape_bound(book: &CostBook, world: u16, shape: &Shape) -> Option<ShapeBo
 }
 
 /// The least rank-time and the least duration over layouts `(degree, duration)`.
-pub fn least(layouts: impl Iterator<Item = (u16, Nanos)>) -> Option<(Nanos, Nanos)> {
+fn least(layouts: impl Iterator<Item = (u16, Nanos)>) -> Option<(Nanos, Nanos)> {
     layouts
         .map(|(degree, time)| (time * u64::from(degree), time))
         .reduce(|a, b| (a.0.min(b.0), a.1.min(b.1)))
@@ -281,18 +281,10 @@ pub fn book_bounds<'a>(
     world: u16,
     shapes: impl IntoIterator<Item = &'a Shape>,
 ) -> BTreeMap<Shape, ShapeBound> {
-    shape_bounds(shapes.into_iter(), |shape| shape_bound(book, world, shape))
-}
-
-/// Bounds of every shape that occurs, from a function that prices one.
-pub fn shape_bounds<'a>(
-    shapes: impl Iterator<Item = &'a Shape>,
-    price: impl Fn(&Shape) -> Option<ShapeBound>,
-) -> BTreeMap<Shape, ShapeBound> {
     let mut bounds = BTreeMap::new();
     for shape in shapes {
         if !bounds.contains_key(shape)
-            && let Some(bound) = price(shape)
+            && let Some(bound) = shape_bound(book, world, shape)
         {
             bounds.insert(*shape, bound);
         }

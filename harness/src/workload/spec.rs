@@ -43,6 +43,17 @@ pub struct WorkloadSpec {
     pub import: Option<ImportSpec>,
 }
 
+impl WorkloadSpec {
+    /// Files that the section names, relative to the experiment.
+    pub fn input_files(&self) -> Vec<PathBuf> {
+        let trace = match &self.arrivals {
+            Some(ArrivalSpec::Trace(trace)) => Some(trace.path.clone()),
+            _ => None,
+        };
+        self.import.iter().map(|import| import.path.clone()).chain(trace).collect()
+    }
+}
+
 /// One kind of request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,0 +1,144 @@
+//! `flexdit run`: runs an experiment and writes its results.
+
+use flexdit::campaign::{self, Log, RunOptions};
+use flexdit::experiment::Loaded;
+use flexdit::input::InputError;
+use flexdit::metrics::RecorderOptions;
+use flexdit::publish::{self, Check, FolderLog};
+use flexdit::report;
+use flexdit::results::{ResultsFolder, remove_on_interrupt};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Run an experiment: every system on every seed, and write the comparison
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  flexdit run workloads/quickstart.yaml
+  flexdit run exp.yaml --out results/heavy --set workload.target_load=1.2
+  flexdit run exp.yaml --seeds 1..20 --set systems.elastic.elastic.policy=edf-greedy
+  flexdit run exp.yaml --log --trace          replayable logs; traces for ui.perfetto.dev
+
+Exit codes: 0 done, 1 an `expect:` check failed or a run is stuck, 2 bad input.")]
+pub struct Args {
+    /// The experiment (YAML)
+    #[arg(value_name = "EXP.yaml")]
+    experiment: PathBuf,
+    /// Results folder; must not exist. Default: results/NAME, numbered if that exists
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Seeds instead of the experiment's: `7`, `1,2,5` or `1..20` (both ends included)
+    #[arg(long, value_name = "SEEDS")]
+    seeds: Option<String>,
+    /// Set a key of the experiment, as in `costs.launch=20us`; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Write a replayable log of every run
+    #[arg(long)]
+    log: bool,
+    /// Write a trace of every system on the first seed
+    #[arg(long)]
+    trace: bool,
+    /// Threads; default: all cores. Results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+}
+
+/// Runs and reports.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut overrides = args.overrides.clone();
+    if let Some(seeds) = &args.seeds {
+        overrides.push(format!("seeds={}", seed_list(seeds)?));
+    }
+    let loaded = Loaded::read(&args.experiment, &overrides)?;
+    let out = args.out.clone().unwrap_or_else(|| free_folder(&loaded.first().name));
+    let _ = remove_on_interrupt();
+    let folder = ResultsFolder::create(&out)?;
+    let written = execute(&loaded, folder, args)?;
+    super::print(&text(&written.0, &written.1))?;
+    let failed = written.1.iter().any(|check| !check.holds);
+    Ok(if failed { ExitCode::from(super::FAILED) } else { ExitCode::SUCCESS })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the manifest states how long the run took")]
+fn execute(
+    loaded: &Loaded,
+    folder: ResultsFolder,
+    args: &Args,
+) -> anyhow::Result<(publish::Written, Vec<Check>)> {
+    let start = Instant::now();
+    let bar = progress();
+    let path = folder.path().to_owned();
+    let log = FolderLog::new(&path, loaded);
+    let advance = |total: usize| {
+        bar.set_length(total as u64);
+        bar.inc(1);
+    };
+    let options = RunOptions {
+        recorder: RecorderOptions::default(),
+        progress: &advance,
+        log: args.log.then_some(&log as &dyn Log),
+    };
+    let pool =
+        rayon::ThreadPoolBuilder::new().num_threads(args.threads.map_or(0, usize::from)).build()?;
+    let finished = pool.install(|| campaign::run(loaded, &options))?;
+    bar.set_message("writing the report");
+    let checks = publish::checks(&finished);
+    let wall_s = start.elapsed().as_secs_f64();
+    let written = pool.install(|| publish::write(folder, loaded, &finished, wall_s, args.trace))?;
+    bar.finish_and_clear();
+    Ok((written, checks))
+}
+
+fn text(written: &publish::Written, checks: &[Check]) -> String {
+    let mut text = report::summary(&written.report);
+    if !checks.is_empty() {
+        text.push('\n');
+    }
+    for check in checks {
+        let verdict = if check.holds { "holds" } else { "FAILS" };
+        text += &format!("check {verdict}: {} ({})\n", check.text, check.found);
+    }
+    text + &format!("\nwritten: {}\n", written.folder.join("report.html").display())
+}
+
+/// A bar on standard error; nothing when that is not a terminal.
+pub fn progress() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} runs, {eta} left {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+/// `results/NAME`, or the first `results/NAME-2`, `-3`, .. that does not exist.
+pub fn free_folder(name: &str) -> PathBuf {
+    let base = Path::new("results");
+    let numbered = (2..).map(|n| base.join(format!("{name}-{n}")));
+    let mut names = std::iter::once(base.join(name)).chain(numbered);
+    names.find(|path| !path.exists()).expect("numbers do not end")
+}
+
+/// The list that `--seeds` means, as YAML.
+fn seed_list(text: &str) -> Result<String, InputError> {
+    let wrong = || {
+        let message = format!("expected seeds such as 7, 1,2,5 or 1..20, got `{text}`");
+        InputError::new("--seeds", message)
+    };
+    let seed = |text: &str| text.trim().parse::<u64>().map_err(|_| wrong());
+    let mut seeds = Vec::new();
+    for part in text.split(',') {
+        match part.split_once("..") {
+            Some((first, last)) => {
+                let (first, last) = (seed(first)?, seed(last)?);
+                if first > last || last - first >= 100_000 {
+                    return Err(wrong());
+                }
+                seeds.extend(first..=last);
+            }
+            None => seeds.push(seed(part)?),
+        }
+    }
+    Ok(format!("{seeds:?}"))
+}

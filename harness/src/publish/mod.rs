@@ -1,0 +1,16 @@
+//! What a finished experiment says, and writing it down: the results folder with its report.
+//!
+//! Owns the words around the numbers (roles, setup, charges, sources) and the order of writing. Metrics,
+//! tables and pictures are made elsewhere. A folder appears complete or not at all.
+
+mod checks;
+mod folder;
+mod log;
+mod notes;
+mod report;
+
+pub use checks::{Check, checks};
+pub use folder::{Written, write};
+pub use log::FolderLog;
+pub use notes::{charges, describe, profile_notes, role, setup};
+pub use report::report_input;

@@ -1,0 +1,316 @@
+//! The words around the numbers: what each system is, what is charged, where prices come from.
+
+use crate::campaign::Setting;
+use crate::experiment::{Routing, SystemKind};
+use crate::report::{Charge, Fact, Label, ProfileNote, Role};
+use crate::workload::Workload;
+use flexdit_core::cost::{CostEntry, CostKey, CostStage, CostTable, Provenance};
+use flexdit_sim::{Charges, FaultModel, GroupSetup, Occupies};
+
+/// What a system is in the comparison.
+pub fn role(kind: &SystemKind, world: u16) -> Role {
+    match kind {
+        SystemKind::Elastic(_) => Role::Elastic,
+        SystemKind::Legacy(_) => Role::PaperBaseline,
+        SystemKind::FixedPipeline(spec) if spec.degree == world => Role::PaperBaseline,
+        SystemKind::BestStatic(_) => Role::BestStatic,
+        SystemKind::Rssp(_) => Role::BestPerClass,
+        _ => Role::Other,
+    }
+}
+
+/// What a system is, with its layout, in words.
+pub fn describe(kind: &SystemKind, world: u16) -> String {
+    let groups = |degree: u16| match world / degree.max(1) {
+        1 => format!("one group of {degree} ranks"),
+        n if degree == 1 => format!("{n} groups of one rank"),
+        n => format!("{n} groups of {degree} ranks"),
+    };
+    match kind {
+        SystemKind::FixedPipeline(spec) => {
+            let routing = match &spec.routing {
+                Routing::LeastWork if spec.degree == world => "",
+                Routing::LeastWork => ", routed to the least work",
+                Routing::RoundRobin => ", routed round-robin",
+                Routing::ClassMap(_) => ", routed by class",
+            };
+            format!("fixed pipeline: {}, FIFO{routing}", groups(spec.degree))
+        }
+        SystemKind::Legacy(_) => format!("fixed pipeline: {}, FIFO", groups(world)),
+        SystemKind::Rssp(_) => {
+            "fixed pipelines, each class at the degree at which it is fastest alone".to_owned()
+        }
+        SystemKind::ClassMap(spec) => {
+            let pools = spec.pools.iter();
+            let pools: Vec<_> = pools.map(|p| format!("{} x SP{}", p.groups, p.degree)).collect();
+            format!("fixed pipelines in pools: {}", pools.join(", "))
+        }
+        SystemKind::Lanes(spec) => {
+            format!(
+                "task-level lanes: {}, {}",
+                groups(spec.degree),
+                spec.policy.name().to_uppercase()
+            )
+        }
+        SystemKind::BestStatic(spec) => {
+            format!(
+                "the static layout with the best {} on these seeds, found by running all",
+                spec.metric
+            )
+        }
+        SystemKind::Elastic(spec) => {
+            let params: Vec<_> = spec.params.iter().map(|(k, v)| format!("{k} {v}")).collect();
+            let params =
+                if params.is_empty() { String::new() } else { format!(" ({})", params.join(", ")) };
+            format!("elastic, policy {}{params}", spec.policy)
+        }
+    }
+}
+
+/// The cluster and the workload.
+pub fn setup(setting: &Setting, workloads: &[Workload]) -> Vec<Fact> {
+    let fact = |name: &str, value: String, label| Fact { name: name.into(), value, label };
+    let experiment = &setting.experiment;
+    let models: Vec<&str> = setting.models.iter().map(|model| model.name).collect();
+    let memory = setting.memory.map_or("not charged".into(), |bytes| bytes.to_string());
+    let counts = workloads.iter().map(|workload| workload.requests.len());
+    let (least, most) = (counts.clone().min().unwrap_or(0), counts.max().unwrap_or(0));
+    let classes = workloads[0].classes.iter().map(|class| {
+        let s = &class.shape;
+        let frames = if s.frames > 1 { format!(" x {} frames", s.frames) } else { String::new() };
+        let guided = if s.guidance { ", guided" } else { "" };
+        let single =
+            class.t_single.map_or("unknown".into(), |t| format!("{:.2} s", t.as_secs_f64()));
+        format!(
+            "{}: {}x{}{frames}, {} steps{guided}, {} tokens, {single} alone on one rank",
+            class.name, s.height, s.width, s.steps, class.tokens
+        )
+    });
+    let realised = workloads.iter().filter_map(|workload| workload.offered_load_realised);
+    let realised: Vec<f64> = realised.collect();
+    let load = match realised.as_slice() {
+        [] => "not defined: everything arrives at once".to_owned(),
+        all => {
+            let mean = all.iter().sum::<f64>() / all.len() as f64;
+            let expected = workloads[0].offered_load_expected;
+            let expected = expected.map_or(String::new(), |load| format!("expected {load:.3}, "));
+            format!("{expected}realised {mean:.3} (mean over seeds)")
+        }
+    };
+    let mut facts = vec![
+        fact("model", models.join(", "), None),
+        fact("cluster", format!("{} x {}", setting.world(), setting.gpu.name), None),
+        fact("memory of a rank", memory, Some(Label::Published)),
+        fact(
+            "requests",
+            if least == most {
+                format!("{least} a seed")
+            } else {
+                format!("{least} to {most} a seed")
+            },
+            None,
+        ),
+        fact("offered load", load, Some(Label::Derived)),
+    ];
+    facts.extend(classes.map(|text| fact("class", text, Some(Label::Derived))));
+    if experiment.estimates != Default::default() {
+        let bias = experiment.estimates.bias;
+        let other =
+            if experiment.estimates.profile.is_some() { "another profile" } else { "the profile" };
+        facts.push(fact("beliefs", format!("{other}, times {bias}"), None));
+    }
+    facts
+}
+
+/// Everything that is charged, defaults included.
+pub fn charges(setting: &Setting) -> Vec<Charge> {
+    let defaults = crate::experiment::Costs::default().charges(setting.gpu);
+    let charged = &setting.charges;
+    let costs = &setting.experiment.costs;
+    let charge = |name: &str, value: String, is_default, label, note: &str| Charge {
+        name: name.to_owned(),
+        value,
+        is_default,
+        label,
+        note: note.to_owned(),
+    };
+    let published = Some(Label::Published);
+    let setup_label = if charged.group_setup == defaults.group_setup { published } else { None };
+    let jitter =
+        if charged.jitter == 0.0 { "off".into() } else { format!("cv {}", charged.jitter) };
+    let migration = &charged.migration;
+    vec![
+        charge(
+            "migration",
+            migration_words(charged),
+            *migration == defaults.migration,
+            None,
+            "each copy; a rank's link carries its own copies one after the other",
+        ),
+        charge(
+            "group set-up",
+            setup_words(charged.group_setup),
+            charged.group_setup == defaults.group_setup,
+            setup_label,
+            "groups that a system builds at start-up pay nothing; 60 us is GF-DiT's group-free figure, 778 ms its NCCL figure",
+        ),
+        charge(
+            "launch",
+            charged.launch.to_string(),
+            charged.launch == defaults.launch,
+            None,
+            "overhead of every task on its ranks; assumed",
+        ),
+        charge(
+            "control plane",
+            charged.control_plane.to_string(),
+            charged.control_plane == defaults.control_plane,
+            None,
+            "from a decision to its arrival at the ranks, hidden by tasks queued ahead; assumed",
+        ),
+        charge(
+            "planning time",
+            charged.planning.to_string(),
+            charged.planning == defaults.planning,
+            None,
+            "added to the control plane at every decision",
+        ),
+        charge(
+            "jitter",
+            jitter,
+            charged.jitter == 0.0,
+            None,
+            "log-normal factor on task times, the same for every system",
+        ),
+        charge(
+            "stragglers",
+            straggler_words(charged),
+            charged.stragglers == defaults.stragglers,
+            None,
+            "",
+        ),
+        charge(
+            "rank failures",
+            fault_words(&setting.faults),
+            setting.faults == FaultModel::default(),
+            None,
+            "a failed rank loses the state it holds; its requests go back to the last version still held",
+        ),
+        charge(
+            "memory",
+            if costs.memory { "layouts must fit".into() } else { "not charged".into() },
+            costs.memory,
+            Some(Label::Derived),
+            "weights of all models on every rank, plus a working-set estimate",
+        ),
+        charge(
+            "prepare and finalise",
+            "priced with text encode and VAE decode".into(),
+            true,
+            Some(Label::Published),
+            "dit_prepare and timestep_prepare run before, finalize after, on one rank",
+        ),
+    ]
+}
+
+fn migration_words(charges: &Charges) -> String {
+    let migration = &charges.migration;
+    let by_size = match migration.bytes_per_second {
+        0 => String::new(),
+        rate => format!(" + bytes / {} GB/s", rate as f64 / 1e9),
+    };
+    let who = match migration.occupies {
+        Occupies::Both => "source and destination start nothing meanwhile",
+        Occupies::Destination => "only the destination waits",
+    };
+    format!("{}{by_size}; {who}", migration.latency)
+}
+
+fn setup_words(setup: GroupSetup) -> String {
+    match setup {
+        GroupSetup::Free => "free".to_owned(),
+        GroupSetup::PerUse(time) => format!("{time} for every task on several ranks"),
+        GroupSetup::Fixed(time) => format!("{time} when a request's rank set changes"),
+        GroupSetup::FirstUse { cost, capacity: 0 } => {
+            format!("{cost} at the first use of a rank set")
+        }
+        GroupSetup::FirstUse { cost, capacity } => {
+            format!("{cost} at the first use of a rank set, {capacity} kept")
+        }
+    }
+}
+
+fn straggler_words(charges: &Charges) -> String {
+    let slow = &charges.stragglers;
+    let mut words = Vec::new();
+    if slow.probability > 0.0 {
+        words.push(format!("{} of tasks take {} times as long", slow.probability, slow.factor));
+    }
+    words.extend(
+        slow.slow_ranks.iter().map(|(rank, by)| format!("rank {rank} is {by} times slower")),
+    );
+    if words.is_empty() { "off".to_owned() } else { words.join(", ") }
+}
+
+fn fault_words(faults: &FaultModel) -> String {
+    let mut words = Vec::new();
+    if let Some(mean) = faults.mean_time_between {
+        words.push(format!(
+            "every {mean} a rank, back after {} (means)",
+            faults.mean_time_to_repair
+        ));
+    }
+    if !faults.outages.is_empty() {
+        words.push(format!("{} given outages", faults.outages.len()));
+    }
+    if words.is_empty() { "off".to_owned() } else { words.join(", ") }
+}
+
+fn label(provenance: Provenance) -> Label {
+    match provenance {
+        Provenance::Measured => Label::Measured,
+        Provenance::Published => Label::Published,
+        Provenance::Simulated => Label::Simulated,
+        Provenance::Derived => Label::Derived,
+    }
+}
+
+/// Where stage times come from: one note for the entries of a table that share stage, source and label.
+pub fn profile_notes(setting: &Setting, extrapolated: bool) -> Vec<ProfileNote> {
+    setting.book.tables().iter().flat_map(|table| table_notes(table, extrapolated)).collect()
+}
+
+fn table_notes(table: &CostTable, extrapolated: bool) -> Vec<ProfileNote> {
+    let mut groups: Vec<(CostStage, &CostEntry, Vec<CostKey>)> = Vec::new();
+    for (key, entry) in table.entries() {
+        let same = groups.iter_mut().find(|(stage, first, _)| {
+            *stage == key.stage
+                && (&first.source, first.provenance) == (&entry.source, entry.provenance)
+        });
+        match same {
+            Some((_, _, keys)) => keys.push(*key),
+            None => groups.push((key.stage, entry, vec![*key])),
+        }
+    }
+    groups
+        .into_iter()
+        .map(|(stage, entry, keys)| {
+            let layouts: Vec<String> = keys.iter().map(|k| k.parallelism.to_string()).collect();
+            let range = entry.curve.range().filter(|(low, high)| low < high);
+            ProfileNote {
+                name: format!(
+                    "{}, {}, {}: {} at {}",
+                    table.model.name,
+                    table.gpu.name,
+                    table.mode,
+                    stage.name(),
+                    layouts.join(", ")
+                ),
+                source: entry.source.clone(),
+                label: Some(label(entry.provenance)),
+                range: range.map_or(String::new(), |(low, high)| format!("{low} to {high}")),
+                extrapolated: extrapolated && matches!(stage, CostStage::Step { .. }),
+            }
+        })
+        .collect()
+}

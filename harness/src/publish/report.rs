@@ -1,0 +1,108 @@
+//! Everything the report says, from a finished experiment.
+
+use super::notes;
+use crate::campaign::{Finished, Search};
+use crate::experiment::Loaded;
+use crate::metrics::{Metric, metric};
+use crate::report::{Fact, Label, Ranking, RankingRow, ReportInput, SystemNote};
+use crate::results::Manifest;
+
+/// The report's input; the pictures show the first sweep point.
+pub fn report_input(loaded: &Loaded, finished: &Finished, manifest: &Manifest) -> ReportInput {
+    let point = 0;
+    let setting = &finished.settings[point];
+    let experiment = &setting.experiment;
+    let world = setting.world();
+    let mut input = ReportInput::from_campaign(&finished.campaign, point);
+    let search = finished.searches.iter().find(|search| search.point == point);
+    input.systems = experiment
+        .systems
+        .iter()
+        .map(|system| {
+            let mut description = notes::describe(&system.kind, world);
+            let won =
+                finished.searches.iter().find(|s| s.point == point && s.system == system.name);
+            if let Some(won) = won {
+                description += &format!(": {}", won.ranking[0].layout);
+            }
+            SystemNote {
+                name: system.name.clone(),
+                description,
+                role: notes::role(&system.kind, world),
+            }
+        })
+        .collect();
+    input.title = format!("{}: elastic and fixed parallelism compared", experiment.name);
+    input.lead = lead(finished);
+    input.label = Label::Simulated;
+    input.setup = notes::setup(setting, &finished.workloads[point]);
+    input.charges = notes::charges(setting);
+    let extrapolated = finished.campaign.runs.iter().any(|run| run.extrapolated);
+    input.profiles = notes::profile_notes(setting, extrapolated);
+    input.ranking = search.map(ranking);
+    input.provenance = provenance(manifest);
+    input.rerun = vec![format!("flexdit run {}", loaded.document.file)];
+    input.warnings.extend(static_bias(search));
+    input
+}
+
+fn lead(finished: &Finished) -> Vec<String> {
+    let setting = &finished.settings[0];
+    let experiment = &setting.experiment;
+    let models: Vec<&str> = setting.models.iter().map(|model| model.name).collect();
+    let mut lead = Vec::new();
+    lead.push(format!(
+        "{} systems serve the same requests for {} on {} x {} in virtual time, on {} seeds. The fixed \
+         ones decide ranks and degree at start-up; the elastic ones decide again at every task boundary.",
+        experiment.systems.len(),
+        models.join(", "),
+        setting.world(),
+        setting.gpu.name.to_uppercase(),
+        experiment.seeds.len(),
+    ));
+    lead.extend(experiment.description.clone());
+    lead
+}
+
+fn ranking(search: &Search) -> Ranking {
+    let by = metric(&search.metric).expect("validated with the experiment");
+    let mean = |name: &str, rows| metric(name).and_then(|metric: &Metric| metric.mean(rows));
+    let rows = search.ranking.iter().map(|candidate| {
+        let values = by.values(&candidate.rows).unwrap_or_default();
+        RankingRow {
+            layout: candidate.layout.clone(),
+            value: candidate.value.unwrap_or(f64::NAN),
+            low: values.iter().copied().fold(f64::INFINITY, f64::min),
+            high: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            slo_attainment: mean("slo_attainment", &candidate.rows),
+            latency_ms_mean: mean("latency_ms_mean", &candidate.rows),
+            throughput_rps: mean("throughput_rps", &candidate.rows),
+        }
+    });
+    Ranking {
+        metric: search.metric.clone(),
+        smaller_is_better: search.smaller_is_better,
+        rows: rows.filter(|row| row.value.is_finite()).collect(),
+    }
+}
+
+fn static_bias(search: Option<&Search>) -> Option<String> {
+    let search = search?;
+    Some(format!(
+        "{} was chosen among {} layouts on the seeds it is reported on, which favours it.",
+        search.system,
+        search.ranking.len()
+    ))
+}
+
+fn provenance(manifest: &Manifest) -> Vec<Fact> {
+    let fact = |name: &str, value: String| Fact { name: name.to_owned(), value, label: None };
+    let mut facts = vec![
+        fact("flexdit", manifest.flexdit.clone()),
+        fact("revision", manifest.git_revision.clone().unwrap_or("not known".to_owned())),
+        fact(&manifest.experiment.path, format!("sha256 {}", manifest.experiment.sha256)),
+    ];
+    let inputs = manifest.inputs.iter();
+    facts.extend(inputs.map(|file| fact(&file.path, format!("sha256 {}", file.sha256))));
+    facts
+}
