@@ -13,7 +13,7 @@ fn flexdit(args: &[&str]) -> (i32, String, String) {
 fn help_names_every_sub_command_with_an_example() {
     let (code, help, _) = flexdit(&["--help"]);
     assert_eq!(code, 0);
-    for sub in ["workload", "gate", "policies", "explain", "completions"] {
+    for sub in ["run", "report", "workload", "gate", "policies", "explain", "completions"] {
         assert!(help.lines().any(|line| line.trim_start().starts_with(sub)), "{sub}: {help}");
         let (code, help, _) = flexdit(&[sub, "--help"]);
         assert_eq!(code, 0);
