@@ -4,7 +4,7 @@
 
 use flexdit::campaign::{Builder, Finished, Log, RunKey, RunLog, RunOptions, run};
 use flexdit::experiment::{Loaded, SystemKind};
-use flexdit::log::{self, Step};
+use flexdit::log::{self, LogReader, Step};
 use flexdit::metrics::bounds::{Quantity, best_proof, bounds};
 use flexdit::metrics::summary::overall;
 use flexdit::metrics::{Recorder, RecorderOptions, RunInfo};
@@ -158,4 +158,36 @@ fn check_replay(run: &RunRecord, steps: Vec<Step>, finished: &Finished) {
     let mut system = builder.kind(&systems[index].kind).expect("it was built before");
     let found = log::replay(steps.into_iter().map(Ok), &mut *system).expect("steps in memory");
     assert!(found.divergence.is_none(), "{}", found.divergence.expect("just seen"));
+}
+
+#[test]
+fn logs_and_traces_of_the_program_open() {
+    let base = tempfile::tempdir().unwrap();
+    let out = base.path().join("out");
+    let yaml = concat!(env!("CARGO_MANIFEST_DIR"), "/../workloads/stress/wave-stress.yaml");
+    let mut program = assert_cmd::Command::new(env!("CARGO_BIN_EXE_flexdit"));
+    program.args(["run", yaml, "--seeds", "1", "--log", "--trace", "--out"]).arg(&out);
+    program.assert().success();
+    let named = |start: &str| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
+        let starts =
+            |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(start);
+        entries.filter(starts).collect()
+    };
+    let (logs, traces) = (named("log-"), named("trace-"));
+    assert!(!logs.is_empty() && logs.len() == traces.len());
+    for path in logs {
+        let log = LogReader::open(&path).unwrap();
+        let world = log.header().world;
+        let options = RecorderOptions::default();
+        let run = log::record(log, world, options, RunInfo::default()).unwrap();
+        check_accounts(&run);
+        assert!(run.makespan > Nanos::ZERO);
+    }
+    for path in traces {
+        let unzipped = flate2::read::GzDecoder::new(std::fs::File::open(&path).unwrap());
+        let trace: serde_json::Value = serde_json::from_reader(unzipped).unwrap();
+        assert!(trace["traceEvents"].as_array().unwrap().len() > 100, "{}", path.display());
+    }
+    assert_eq!(std::fs::read_dir(base.path()).unwrap().count(), 1, "nothing beside the folder");
 }

@@ -10,8 +10,6 @@ use crate::report::{self, ReportInput};
 use crate::results::{FileHash, Manifest, ResultsFolder, classes_table, summary_table};
 use crate::trace;
 use anyhow::Context as _;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -88,12 +86,7 @@ fn write_traces(
     for run in campaign.runs.iter().filter(|run| Some(&run.seed) == first) {
         let name = run_name(loaded, run.point, &run.system, run.seed);
         let file = folder.file(&format!("trace-{name}.json.gz"))?;
-        let mut out = GzEncoder::new(file, Compression::default());
-        trace::write(run, &campaign.classes, &mut out).context("writing a trace")?;
-        let file = out.finish().context("writing a trace")?;
-        file.into_inner()
-            .map_err(std::io::IntoInnerError::into_error)
-            .context("writing a trace")?;
+        trace::write(run, &campaign.classes, file).context("writing a trace")?;
     }
     Ok(())
 }
