@@ -2,7 +2,7 @@
 //! tolerance where one is given.
 //!
 //! A golden is a folder with `summary.csv` and, if it has classes, `classes.csv`. Without a
-//! tolerance any change fails, also a better value: a golden changes only in a commit that says why.
+//! tolerance any change fails, also a better value: goldens change only in a commit that says why.
 //! Within a tolerance nothing is said; past it a better value is reported and passes, anything else
 //! fails. Rows and columns that the golden has and the run lacks fail; new ones are only reported.
 
@@ -313,7 +313,8 @@ mod tests {
         assert_eq!(
             found.to_text(9),
             "system elastic, seed 1: latency_ms_mean 100 -> 125 (+25.00 %, worse)\n\
-             system elastic, seed 2: latency_ms_mean 110 -> 99 (-10.00 %, better, but not the golden)\n\
+             system elastic, seed 2: latency_ms_mean 110 -> 99 \
+             (-10.00 %, better, but not the golden)\n\
              system elastic, seed 2: slo_attainment n/a -> 0.25 (changed)\n\
              FAILED: 3 of 6 values are not as in the golden\n"
         );

@@ -18,7 +18,7 @@ const REQUESTS: u32 = 2;
 /// Shortest idle time that is shown.
 const SHORTEST_IDLE: Nanos = Nanos::from_micros(100);
 
-/// Writes the trace of a run, compressed; its timeline must have been kept. `classes` names the classes.
+/// Writes the trace of a run, compressed; its timeline must have been kept. `classes` are names.
 ///
 /// # Errors
 /// If `out` cannot be written.

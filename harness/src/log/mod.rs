@@ -3,8 +3,8 @@
 //! The log *is* the run: replayed into a fresh system it must give the same commands
 //! ([`replay`]), and every metric follows from it alone ([`record`]).
 //!
-//! Format: zstd-compressed JSON lines. The first is a [`Header`]; each further one a [`Step`]. Steps
-//! at which the system was called without an event (its own timers) are there too.
+//! Format: zstd-compressed JSON lines. The first is a [`Header`]; each further one a [`Step`].
+//! Steps at which the system was called without an event (its own timers) are there too.
 
 mod read;
 mod replay;

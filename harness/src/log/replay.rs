@@ -44,7 +44,7 @@ impl std::fmt::Display for Divergence {
     }
 }
 
-/// Gives a fresh system the events of a log and compares its commands; stops at the first difference.
+/// Gives a fresh system the events of a log and compares its commands, up to the first difference.
 ///
 /// # Errors
 /// If the log cannot be read.

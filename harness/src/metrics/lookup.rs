@@ -84,51 +84,85 @@ fn part(row: &Summary, name: &str) -> Option<f64> {
 metrics! {
     "requests", "", Neither, "Requests that arrived.", |row| Some(row.requests as f64);
     "completed", "", Higher, "Requests that completed.", |row| Some(row.completed as f64);
-    "throughput_rps", "1/s", Higher, "Completions over the span from first arrival to last completion.", |row| row.throughput_rps;
+    "throughput_rps", "1/s", Higher,
+        "Completions over the span from first arrival to last completion.",
+        |row| row.throughput_rps;
     "goodput_rps", "1/s", Higher, "On-time completions over the same span.", |row| row.goodput_rps;
     "latency_ms_mean", "ms", Lower, "Mean of completion minus arrival.", |row| row.latency_ms_mean;
     "latency_ms_p50", "ms", Lower, "Median latency, nearest rank.", |row| row.latency_ms_p50;
-    "latency_ms_p95", "ms", Lower, "95th percentile of latency, nearest rank.", |row| row.latency_ms_p95;
-    "latency_ms_p99", "ms", Lower, "99th percentile of latency, nearest rank; needs 100 completions.", |row| row.latency_ms_p99;
-    "slo_attainment", "", Higher, "Requests finished by their deadline over all that carry one.", |row| row.slo_attainment;
+    "latency_ms_p95", "ms", Lower, "95th percentile of latency, nearest rank.",
+        |row| row.latency_ms_p95;
+    "latency_ms_p99", "ms", Lower,
+        "99th percentile of latency, nearest rank; needs 100 completions.",
+        |row| row.latency_ms_p99;
+    "slo_attainment", "", Higher, "Requests finished by their deadline over all that carry one.",
+        |row| row.slo_attainment;
     "violation_rate", "", Lower, "1 - SLO attainment.", |row| row.violation_rate;
     "utilisation", "", Higher, "Busy rank-time over world x makespan.", |row| row.utilisation;
     "gpu_time_s", "s", Lower, "Sum of duration x ranks occupied.", |row| Some(row.gpu_time_s);
     "makespan_s", "s", Lower, "Instant of the run's last event.", |row| Some(row.makespan_s);
     "migrations", "", Neither, "Transfers of request state.", |row| Some(row.migrations as f64);
-    "reconfigurations", "", Neither, "Changes of a request's rank set between denoise tasks.", |row| Some(row.reconfigurations as f64);
-    "group_setups", "", Neither, "Tasks that paid for forming a group.", |row| Some(row.group_setups as f64);
+    "reconfigurations", "", Neither, "Changes of a request's rank set between denoise tasks.",
+        |row| Some(row.reconfigurations as f64);
+    "group_setups", "", Neither, "Tasks that paid for forming a group.",
+        |row| Some(row.group_setups as f64);
     "rejected", "", Lower, "Requests that ended without a result.", |row| Some(row.rejected as f64);
     "completion_ratio", "", Higher, "Completed over arrived.", |row| row.completion_ratio;
     "latency_ms_max", "ms", Lower, "Largest latency.", |row| row.latency_ms_max;
-    "queueing_ms_mean", "ms", Lower, "Mean of first task start minus arrival.", |row| row.queueing_ms_mean;
-    "queueing_ms_p95", "ms", Lower, "95th percentile of first task start minus arrival.", |row| row.queueing_ms_p95;
-    "service_ms_mean", "ms", Lower, "Mean of completion minus first task start.", |row| row.service_ms_mean;
-    "slowdown_mean", "", Lower, "Mean of latency over latency alone on one rank.", |row| row.slowdown_mean;
+    "queueing_ms_mean", "ms", Lower, "Mean of first task start minus arrival.",
+        |row| row.queueing_ms_mean;
+    "queueing_ms_p95", "ms", Lower, "95th percentile of first task start minus arrival.",
+        |row| row.queueing_ms_p95;
+    "service_ms_mean", "ms", Lower, "Mean of completion minus first task start.",
+        |row| row.service_ms_mean;
+    "slowdown_mean", "", Lower, "Mean of latency over latency alone on one rank.",
+        |row| row.slowdown_mean;
     "slowdown_p95", "", Lower, "95th percentile of slowdown.", |row| row.slowdown_p95;
-    "with_deadline", "", Neither, "Requests that carry a deadline.", |row| Some(row.with_deadline as f64);
-    "late_marginal", "", Lower, "Completed late by at most 10 % of the budget.", |row| Some(row.late_marginal as f64);
-    "late_moderate", "", Lower, "Completed late by 10 % to 50 % of the budget.", |row| Some(row.late_moderate as f64);
-    "late_severe", "", Lower, "Completed late by more than 50 % of the budget.", |row| Some(row.late_severe as f64);
-    "lateness_ms_mean", "ms", Lower, "Mean of completion minus deadline, signed.", |row| row.lateness_ms_mean;
-    "gpu_time_over_optimum", "", Lower, "GPU-time of completed requests over that of their cheapest layouts.", |row| row.gpu_time_over_optimum;
+    "with_deadline", "", Neither, "Requests that carry a deadline.",
+        |row| Some(row.with_deadline as f64);
+    "late_marginal", "", Lower, "Completed late by at most 10 % of the budget.",
+        |row| Some(row.late_marginal as f64);
+    "late_moderate", "", Lower, "Completed late by 10 % to 50 % of the budget.",
+        |row| Some(row.late_moderate as f64);
+    "late_severe", "", Lower, "Completed late by more than 50 % of the budget.",
+        |row| Some(row.late_severe as f64);
+    "lateness_ms_mean", "ms", Lower, "Mean of completion minus deadline, signed.",
+        |row| row.lateness_ms_mean;
+    "gpu_time_over_optimum", "", Lower,
+        "GPU-time of completed requests over that of their cheapest layouts.",
+        |row| row.gpu_time_over_optimum;
     "migrated_gb", "GB", Neither, "Bytes that transfers put on links.", |row| row.migrated_gb;
     "migration_s", "s", Lower, "Sum of the durations of transfers.", |row| row.migration_s;
-    "share_no_work", "", Neither, "Rank-time idle with no request in the system.", |row| part(row, "no work");
-    "share_waiting", "", Lower, "Rank-time idle while a request waited.", |row| part(row, "work waiting");
-    "share_drain", "", Lower, "Rank-time idle while every live request was in flight.", |row| part(row, "drain");
-    "share_held", "", Lower, "Rank-time held by tasks that computed on fewer ranks.", |row| part(row, "held");
-    "share_migration", "", Lower, "Rank-time spent only on moving state.", |row| part(row, "migration");
-    "share_group_setup", "", Lower, "Rank-time spent forming groups.", |row| part(row, "group set-up");
-    "share_control_plane", "", Lower, "Rank-time of launches, control-plane latency and waiting for other ranks.", |row| part(row, "control plane");
+    "share_no_work", "", Neither, "Rank-time idle with no request in the system.",
+        |row| part(row, "no work");
+    "share_waiting", "", Lower, "Rank-time idle while a request waited.",
+        |row| part(row, "work waiting");
+    "share_drain", "", Lower, "Rank-time idle while every live request was in flight.",
+        |row| part(row, "drain");
+    "share_held", "", Lower, "Rank-time held by tasks that computed on fewer ranks.",
+        |row| part(row, "held");
+    "share_migration", "", Lower, "Rank-time spent only on moving state.",
+        |row| part(row, "migration");
+    "share_group_setup", "", Lower, "Rank-time spent forming groups.",
+        |row| part(row, "group set-up");
+    "share_control_plane", "", Lower,
+        "Rank-time of launches, control-plane latency and waiting for other ranks.",
+        |row| part(row, "control plane");
     "share_lost", "", Lower, "Rank-time of tasks that failed.", |row| part(row, "lost work");
     "share_down", "", Neither, "Rank-time down.", |row| part(row, "rank down");
-    "latency_over_bound", "", Lower, "Mean latency over its best lower bound, if all completed.", |row| row.latency_over_bound;
-    "makespan_over_bound", "", Lower, "Makespan over its best lower bound, if all completed.", |row| row.makespan_over_bound;
-    "violations_bound", "", Neither, "Violations that no schedule could have avoided.", |row| row.violations_bound;
-    "offered_load", "", Neither, "Load that the workload offered, realised.", |row| row.offered_load;
+    "latency_over_bound", "", Lower, "Mean latency over its best lower bound, if all completed.",
+        |row| row.latency_over_bound;
+    "makespan_over_bound", "", Lower, "Makespan over its best lower bound, if all completed.",
+        |row| row.makespan_over_bound;
+    "violations_bound", "", Neither, "Violations that no schedule could have avoided.",
+        |row| row.violations_bound;
+    "offered_load", "", Neither, "Load that the workload offered, realised.",
+        |row| row.offered_load;
     "peak_rank_memory_gb", "GB", Lower, "Peak memory of any rank.", |row| row.peak_rank_memory_gb;
-    "decisions", "", Neither, "Times the policy was asked.", |row| row.decisions.map(|count| count as f64);
-    "illegal", "", Lower, "Policy decisions refused because they were illegal.", |row| row.illegal.map(|count| count as f64);
-    "extrapolated", "", Lower, "1 if a charged price was extrapolated outside its source's range.", |row| row.extrapolated.map(|flag| f64::from(u8::from(flag)));
+    "decisions", "", Neither, "Times the policy was asked.",
+        |row| row.decisions.map(|count| count as f64);
+    "illegal", "", Lower, "Policy decisions refused because they were illegal.",
+        |row| row.illegal.map(|count| count as f64);
+    "extrapolated", "", Lower, "1 if a charged price was extrapolated outside its source's range.",
+        |row| row.extrapolated.map(|flag| f64::from(u8::from(flag)));
 }

@@ -1,7 +1,7 @@
 //! One row of figures per run, over all requests and per class.
 //!
-//! Definitions: *latency* is completion minus arrival, of completed requests only, so the completion
-//! ratio stands beside it; *SLO attainment* is requests finished by their deadline over all that
+//! Definitions: *latency* is completion minus arrival, of completed requests only, so the
+//! completion ratio stands beside it; *SLO attainment* is requests finished by their deadline over all that
 //! carry one, so unfinished, failed and rejected ones are violations; *throughput* and *goodput*
 //! count completions, all and on time, over the span from the run's first arrival to its last
 //! completion, also for a class; *utilisation* is busy rank-time over world x makespan, for a class

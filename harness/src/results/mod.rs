@@ -2,12 +2,12 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `manifest.json` | versions, git revision, hashes of the YAML and its profiles, seeds, machine, command, charges ([`Manifest`]) |
+//! | `manifest.json` | what produced it: versions, hashes, seeds, charges ([`Manifest`]) |
 //! | `experiment.yaml` | the experiment as it was run |
-//! | `summary.csv` | one row per system, seed and sweep point ([`METRICS`](crate::metrics::METRICS) are the columns) |
+//! | `summary.csv` | one row per system, seed and sweep point; see [`summary_table`] |
 //! | `classes.csv` | the same per class |
 //! | `requests.parquet` | one row per request of every run |
-//! | `tasks.parquet` | one row per span: consecutive tasks of a request's stage on an unchanged placement; `tasks` says how many |
+//! | `tasks.parquet` | one row per span of `tasks` consecutive tasks on one placement |
 //! | `report.json`, `report.md`, `report.html` | the report and all it says as data |
 //! | `log-*.jsonl.zst`, `trace-*.json.gz` | on request, per system and seed |
 //!
