@@ -8,7 +8,7 @@ use super::palette::{
     BLACK, FRAME, GRID, HELD, INK, MUTED, PAPER, VERMILLION, WAITING, class_fill, lighten, on,
 };
 use super::text;
-use flexdit_core::Stage;
+use flexdit_core::{Nanos, Stage};
 use plotters::style::RGBColor;
 
 const WIDTH: f64 = 960.0;
@@ -26,6 +26,8 @@ pub struct GanttChart<'a> {
     pub classes: &'a [String],
     /// Systems, from the top.
     pub systems: Vec<&'a Gantt>,
+    /// The stretch of time shown.
+    pub window: (Nanos, Nanos),
 }
 
 impl GanttChart<'_> {
@@ -41,8 +43,8 @@ impl GanttChart<'_> {
             for (i, gantt) in self.systems.iter().enumerate() {
                 let last = i + 1 == self.systems.len();
                 let title = if last { "time since the start of the run (s)" } else { "" };
-                let until = gantt.until.as_secs_f64().max(1e-9);
-                let mut x = Axis::new(Scale::Linear { lo: 0.0, hi: until }, title);
+                let (lo, hi) = (self.window.0.as_secs_f64(), self.window.1.as_secs_f64());
+                let mut x = Axis::new(Scale::Linear { lo, hi: hi.max(lo + 1e-9) }, title);
                 if !last {
                     x.ticks.iter_mut().for_each(|tick| tick.label.clear());
                 }
@@ -112,7 +114,7 @@ fn draw_system(canvas: &Canvas<'_>, frame: &Frame, gantt: &Gantt) {
         canvas.line(&[(x, frame.from.1), (x, frame.to.1)], GRID, 0.8);
     }
     for &(from, to) in &gantt.waiting {
-        let (a, b) = (frame.x_at(from.as_secs_f64()), frame.x_at(to.as_secs_f64()));
+        let (a, b) = (inside(frame, from), inside(frame, to));
         if b - a > 0.2 {
             canvas.rect((a, frame.from.1), (b, frame.to.1), WAITING);
         }
@@ -133,7 +135,7 @@ fn draw_system(canvas: &Canvas<'_>, frame: &Frame, gantt: &Gantt) {
         draw_move(canvas, frame, gantt, transfer);
     }
     canvas.outline(frame.from, frame.to, FRAME, 1.0);
-    if gantt.makespan < gantt.until {
+    if frame.holds(gantt.makespan.as_secs_f64(), 0.0) && gantt.makespan < gantt.until {
         let x = frame.x_at(gantt.makespan.as_secs_f64());
         canvas.line(&[(x, frame.from.1), (x, frame.to.1)], MUTED, 1.2);
         let room = frame.to.0 - x - 8.0;
@@ -144,8 +146,11 @@ fn draw_system(canvas: &Canvas<'_>, frame: &Frame, gantt: &Gantt) {
 
 fn draw_span(canvas: &Canvas<'_>, frame: &Frame, gantt: &Gantt, span: &GanttSpan) {
     let high = lane(gantt);
-    let from = frame.x_at(span.started.as_secs_f64());
-    let to = frame.x_at(span.ended.as_secs_f64()).min(frame.to.0).max(from + 0.25);
+    let from = inside(frame, span.started);
+    let to = inside(frame, span.ended).max(from + 0.25);
+    if from >= frame.to.0 || inside(frame, span.ended) <= frame.from.0 {
+        return;
+    }
     let color = class_fill(usize::from(span.class));
     let computing = usize::from(span.computing).min(span.ranks.len());
     let (active, held) = span.ranks.split_at(computing);
@@ -178,12 +183,20 @@ fn draw_span(canvas: &Canvas<'_>, frame: &Frame, gantt: &Gantt, span: &GanttSpan
 
 fn draw_move(canvas: &Canvas<'_>, frame: &Frame, gantt: &Gantt, transfer: &GanttMove) {
     let high = lane(gantt);
-    let from = frame.x_at(transfer.started.as_secs_f64());
-    let to = frame.x_at(transfer.ended.as_secs_f64()).max(from + 1.6).min(frame.to.0);
+    if !frame.holds(transfer.ended.as_secs_f64(), 0.0) {
+        return;
+    }
+    let from = inside(frame, transfer.started);
+    let to = inside(frame, transfer.ended).max(from + 1.2).min(frame.to.0);
     for &rank in transfer.ranks.iter().filter(|&&rank| rank < gantt.ranks) {
         let upper = frame.from.1 + f64::from(rank) * high;
         canvas.rect((from, upper + 0.5), (to, upper + high - 0.5), INK);
     }
+}
+
+/// The pixel of an instant, or the nearer edge of the frame.
+fn inside(frame: &Frame, at: Nanos) -> f64 {
+    frame.x_at(at.as_secs_f64()).clamp(frame.from.0, frame.to.0)
 }
 
 fn darker(color: RGBColor) -> RGBColor {

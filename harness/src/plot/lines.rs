@@ -42,7 +42,7 @@ pub struct Panel {
     pub x: Axis,
     /// Vertical axis.
     pub y: Axis,
-    /// What is drawn, the first below.
+    /// What is drawn, the first on top.
     pub series: Vec<Series>,
 }
 
@@ -111,10 +111,10 @@ impl Panel {
             let at = (frame.from.0, frame.from.1 - 12.0);
             canvas.label(at, &self.title, TITLE_SIZE, Align::Left);
         }
-        for series in &self.series {
+        for series in self.series.iter().rev() {
             series.draw_intervals(canvas, frame);
         }
-        for series in &self.series {
+        for series in self.series.iter().rev() {
             series.draw(canvas, frame);
         }
         if self.series.iter().all(|series| series.samples.is_empty()) {

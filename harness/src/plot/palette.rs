@@ -33,11 +33,13 @@ pub const PURPLE: RGBColor = RGBColor(0xCC, 0x79, 0xA7);
 pub const SKY: RGBColor = RGBColor(0x56, 0xB4, 0xE9);
 /// Yellow.
 pub const YELLOW: RGBColor = RGBColor(0xF0, 0xE4, 0x42);
+/// Grey, for a series where black would hide its interval.
+pub const GREY: RGBColor = RGBColor(0x80, 0x80, 0x80);
 /// Black.
 pub const BLACK: RGBColor = RGBColor(0x00, 0x00, 0x00);
 
 /// Colours of series, in order of use.
-pub const SERIES: [RGBColor; 8] = [BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK, YELLOW];
+pub const SERIES: [RGBColor; 8] = [BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, GREY, YELLOW];
 
 /// A point's shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

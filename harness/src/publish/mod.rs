@@ -8,9 +8,11 @@ mod folder;
 mod log;
 mod notes;
 mod report;
+mod sources;
 
 pub use checks::{Check, checks};
 pub use folder::{Written, write};
 pub use log::FolderLog;
-pub use notes::{charges, describe, profile_notes, role, setup};
+pub use notes::{charges, describe, role, setup};
 pub use report::report_input;
+pub use sources::profiles;

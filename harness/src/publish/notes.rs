@@ -1,10 +1,9 @@
-//! The words around the numbers: what each system is, what is charged, where prices come from.
+//! The words around the numbers: what each system is, what is charged.
 
 use crate::campaign::Setting;
-use crate::experiment::{Routing, SystemKind};
-use crate::report::{Charge, Fact, Label, ProfileNote, Role};
+use crate::experiment::{Loaded, Routing, SystemKind};
+use crate::report::{Charge, Fact, Label, Role};
 use crate::workload::Workload;
-use flexdit_core::cost::{CostEntry, CostKey, CostStage, CostTable, Provenance};
 use flexdit_sim::{Charges, FaultModel, GroupSetup, Occupies};
 
 /// What a system is in the comparison.
@@ -68,7 +67,7 @@ pub fn describe(kind: &SystemKind, world: u16) -> String {
 }
 
 /// The cluster and the workload.
-pub fn setup(setting: &Setting, workloads: &[Workload]) -> Vec<Fact> {
+pub fn setup(loaded: &Loaded, setting: &Setting, workloads: &[Workload]) -> Vec<Fact> {
     let fact = |name: &str, value: String, label| Fact { name: name.into(), value, label };
     let experiment = &setting.experiment;
     let models: Vec<&str> = setting.models.iter().map(|model| model.name).collect();
@@ -81,8 +80,11 @@ pub fn setup(setting: &Setting, workloads: &[Workload]) -> Vec<Fact> {
         let guided = if s.guidance { ", guided" } else { "" };
         let single =
             class.t_single.map_or("unknown".into(), |t| format!("{:.2} s", t.as_secs_f64()));
+        let due = class.budget.map_or("no deadline".into(), |budget| {
+            format!("due {:.2} s after it arrives", budget.as_secs_f64())
+        });
         format!(
-            "{}: {}x{}{frames}, {} steps{guided}, {} tokens, {single} alone on one rank",
+            "{}: {}x{}{frames}, {} steps{guided}, {} tokens, {single} alone on one rank, {due}",
             class.name, s.height, s.width, s.steps, class.tokens
         )
     });
@@ -112,6 +114,16 @@ pub fn setup(setting: &Setting, workloads: &[Workload]) -> Vec<Fact> {
         ),
         fact("offered load", load, Some(Label::Derived)),
     ];
+    let section = |key: &str| loaded.document.root.find(key).map(|node| node.inline());
+    for (name, key) in [
+        ("arrivals", "workload.arrivals"),
+        ("imported from", "workload.import"),
+        ("SLO base", "workload.slo"),
+    ] {
+        facts.extend(section(key).map(|text| fact(name, text, None)));
+    }
+    let seeds: Vec<String> = experiment.seeds.iter().map(u64::to_string).collect();
+    facts.push(fact("seeds", seeds.join(", "), None));
     facts.extend(classes.map(|text| fact("class", text, Some(Label::Derived))));
     if experiment.estimates != Default::default() {
         let bias = experiment.estimates.bias;
@@ -264,53 +276,4 @@ fn fault_words(faults: &FaultModel) -> String {
         words.push(format!("{} given outages", faults.outages.len()));
     }
     if words.is_empty() { "off".to_owned() } else { words.join(", ") }
-}
-
-fn label(provenance: Provenance) -> Label {
-    match provenance {
-        Provenance::Measured => Label::Measured,
-        Provenance::Published => Label::Published,
-        Provenance::Simulated => Label::Simulated,
-        Provenance::Derived => Label::Derived,
-    }
-}
-
-/// Where stage times come from: one note for the entries of a table that share stage, source and label.
-pub fn profile_notes(setting: &Setting, extrapolated: bool) -> Vec<ProfileNote> {
-    setting.book.tables().iter().flat_map(|table| table_notes(table, extrapolated)).collect()
-}
-
-fn table_notes(table: &CostTable, extrapolated: bool) -> Vec<ProfileNote> {
-    let mut groups: Vec<(CostStage, &CostEntry, Vec<CostKey>)> = Vec::new();
-    for (key, entry) in table.entries() {
-        let same = groups.iter_mut().find(|(stage, first, _)| {
-            *stage == key.stage
-                && (&first.source, first.provenance) == (&entry.source, entry.provenance)
-        });
-        match same {
-            Some((_, _, keys)) => keys.push(*key),
-            None => groups.push((key.stage, entry, vec![*key])),
-        }
-    }
-    groups
-        .into_iter()
-        .map(|(stage, entry, keys)| {
-            let layouts: Vec<String> = keys.iter().map(|k| k.parallelism.to_string()).collect();
-            let range = entry.curve.range().filter(|(low, high)| low < high);
-            ProfileNote {
-                name: format!(
-                    "{}, {}, {}: {} at {}",
-                    table.model.name,
-                    table.gpu.name,
-                    table.mode,
-                    stage.name(),
-                    layouts.join(", ")
-                ),
-                source: entry.source.clone(),
-                label: Some(label(entry.provenance)),
-                range: range.map_or(String::new(), |(low, high)| format!("{low} to {high}")),
-                extrapolated: extrapolated && matches!(stage, CostStage::Step { .. }),
-            }
-        })
-        .collect()
 }

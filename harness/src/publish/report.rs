@@ -1,15 +1,17 @@
 //! Everything the report says, from a finished experiment.
 
-use super::notes;
-use crate::campaign::{Finished, Search};
-use crate::experiment::Loaded;
+use super::{notes, sources};
+use crate::campaign::{Builder, Finished, Search, Setting};
+use crate::experiment::{Loaded, SystemKind};
 use crate::metrics::{Metric, metric};
 use crate::report::{Fact, Label, Ranking, RankingRow, ReportInput, SystemNote};
 use crate::results::Manifest;
+use crate::workload::Workload;
+use flexdit_baselines::Layout;
 
-/// The report's input; the pictures show the first sweep point.
+/// The report's input. Headline and pictures show the sweep point whose values the file itself states.
 pub fn report_input(loaded: &Loaded, finished: &Finished, manifest: &Manifest) -> ReportInput {
-    let point = 0;
+    let point = headline_point(loaded);
     let setting = &finished.settings[point];
     let experiment = &setting.experiment;
     let world = setting.world();
@@ -20,6 +22,9 @@ pub fn report_input(loaded: &Loaded, finished: &Finished, manifest: &Manifest) -
         .iter()
         .map(|system| {
             let mut description = notes::describe(&system.kind, world);
+            if let SystemKind::Rssp(crate::experiment::Rssp { degrees: None, .. }) = system.kind {
+                description += &rssp_layout(setting, &finished.workloads[point][0]);
+            }
             let won =
                 finished.searches.iter().find(|s| s.point == point && s.system == system.name);
             if let Some(won) = won {
@@ -35,15 +40,32 @@ pub fn report_input(loaded: &Loaded, finished: &Finished, manifest: &Manifest) -
     input.title = format!("{}: elastic and fixed parallelism compared", experiment.name);
     input.lead = lead(finished);
     input.label = Label::Simulated;
-    input.setup = notes::setup(setting, &finished.workloads[point]);
+    input.setup = notes::setup(loaded, setting, &finished.workloads[point]);
     input.charges = notes::charges(setting);
-    let extrapolated = finished.campaign.runs.iter().any(|run| run.extrapolated);
-    input.profiles = notes::profile_notes(setting, extrapolated);
+    input.profiles = sources::profiles(setting, &finished.workloads[point][0]);
     input.ranking = search.map(ranking);
     input.provenance = provenance(manifest);
     input.rerun = vec![format!("flexdit run {}", loaded.document.file)];
     input.warnings.extend(static_bias(search));
     input
+}
+
+/// The point whose swept values are those that the file states itself; else the first.
+fn headline_point(loaded: &Loaded) -> usize {
+    let stated = |key: &str| loaded.document.root.find(key).map(|node| node.inline());
+    let same = |sweep: &[(String, String)]| {
+        sweep.iter().filter(|(key, value)| stated(key).as_ref() == Some(value)).count()
+    };
+    let points = loaded.points.iter().enumerate();
+    let best = points.max_by_key(|(index, point)| (same(&point.sweep.0), usize::MAX - index));
+    best.map_or(0, |(index, _)| index)
+}
+
+/// `: 1xsp2+2xsp1`, the cut that offered work decides; nothing when the degrees are given.
+fn rssp_layout(setting: &Setting, workload: &Workload) -> String {
+    let offers = Builder::new(setting, workload, 0).offers();
+    let layout = Layout::rssp(setting.world(), &offers, None);
+    layout.map_or(String::new(), |layout| format!(": {} on the first seed", layout.name()))
 }
 
 fn lead(finished: &Finished) -> Vec<String> {

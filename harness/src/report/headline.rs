@@ -36,6 +36,7 @@ pub fn systems(input: &ReportInput) -> Table {
             let mean = input.average(point, &note.name, None, metric);
             mean.map_or(NONE.into(), |value| show(value).into())
         };
+        let p99 = input.average_of_all(point, &note.name, None, view::p99_s);
         table.row(vec![
             note.name.clone().into(),
             description(note).into(),
@@ -43,7 +44,7 @@ pub fn systems(input: &ReportInput) -> Table {
             plain(view::goodput, number),
             with_interval(mean(view::latency_s), number).into(),
             plain(view::p95_s, number),
-            plain(view::p99_s, number),
+            p99.map_or(NONE.into(), |value| number(value).into()),
             with_interval(mean(view::attainment), percent).into(),
             plain(view::completion, percent),
             plain(view::utilisation, percent),

@@ -10,8 +10,9 @@ use crate::plot::bars::{Bar, GroupedBars, LyingBars, Part, Row};
 use crate::plot::gantt::GanttChart;
 use crate::plot::lines::{LineChart, Panel, Sample, Series};
 use crate::plot::palette::{self, lighten};
-use crate::plot::{Cdf, Lateness, Svg};
+use crate::plot::{Cdf, Gantt, Lateness, Svg};
 use crate::record::RankTime;
+use flexdit_core::Nanos;
 
 /// Most systems in one line or bar chart.
 const MOST: usize = 8;
@@ -154,6 +155,8 @@ pub fn lateness(input: &ReportInput) -> Option<Picture> {
     if panels.is_empty() {
         return None;
     }
+    let any = panels.iter().any(|(_, rows)| rows.iter().any(|row| row.parts[4] > 0.0));
+    let never = if any { "never completed" } else { "" };
     let part = |name: &str, fill, stripe| Part { name: name.to_owned(), fill, stripe };
     let chart = LyingBars {
         heading: "How late requests were".to_owned(),
@@ -163,7 +166,7 @@ pub fn lateness(input: &ReportInput) -> Option<Picture> {
             part("late by \u{2264} 10 % of the budget", palette::YELLOW, None),
             part("late by 10-50 %", palette::ORANGE, None),
             part("late by more than 50 %", palette::VERMILLION, None),
-            part("never completed", palette::INK, Some(palette::MUTED)),
+            part(never, palette::INK, Some(palette::MUTED)),
         ],
         x: share_axis("share of requests with a deadline"),
         columns: panels.len().min(2),
@@ -239,28 +242,20 @@ fn cause_fill(index: usize) -> (plotters::style::RGBColor, Option<plotters::styl
     }
 }
 
-/// What each rank did.
-pub fn gantt(input: &ReportInput) -> Option<Picture> {
+/// What each rank did: the whole window, and a short stretch of it in which single stages can be
+/// told apart.
+pub fn gantts(input: &ReportInput) -> Vec<Picture> {
     let all = &input.figures.gantts;
     let shown = input.shown(MOST_PANELS);
-    let systems: Vec<_> =
+    let systems: Vec<&Gantt> =
         shown.iter().filter_map(|note| all.iter().find(|g| g.system == note.name)).collect();
-    let first = systems.first()?;
-    let cut = systems.iter().any(|gantt| gantt.makespan > gantt.until);
-    let window = match cut {
-        true => format!("the first {:.0} s", first.until.as_secs_f64()),
-        false => "the whole run".to_owned(),
-    };
-    let ranks = match first.ranks < first.world {
-        true => format!(", ranks 0-{} of {}", first.ranks - 1, first.world),
-        false => String::new(),
-    };
-    let chart = GanttChart {
-        heading: "What each rank did".to_owned(),
-        subtitle: format!("{}; seed {}, {window}{ranks}", input.label.name(), first.seed),
-        classes: &input.classes,
-        systems: systems.clone(),
-    };
+    let Some(first) = systems.first() else { return Vec::new() };
+    let whole = (Nanos::ZERO, first.until);
+    let moved = systems.iter().find_map(|gantt| gantt.moves.get(gantt.moves.len() / 4));
+    let length = Nanos(first.until.0 / 12);
+    let from =
+        moved.map_or(length, |transfer| Nanos(transfer.started.0.saturating_sub(length.0 / 4)));
+    let close = (from, (from + length).min(first.until));
     let omitted = systems
         .iter()
         .map(|gantt| gantt.spans_total.saturating_sub(gantt.spans.len() as u64))
@@ -275,7 +270,42 @@ pub fn gantt(input: &ReportInput) -> Option<Picture> {
          ordinals; neighbouring ranks of a group are drawn as one block. {note}{}",
         input.left_out(MOST_PANELS)
     );
-    picture("gantt", caption, chart.draw())
+    let near = "The same runs, closer: text encode before and VAE decode after the steps, ranks of \
+                fixed groups that are held meanwhile, and transfers.";
+    let pictures = [
+        gantt(input, &systems, whole, ("gantt", "What each rank did", &caption)),
+        gantt(input, &systems, close, ("gantt-close", "What each rank did, closer", near)),
+    ];
+    pictures.into_iter().flatten().collect()
+}
+
+fn gantt(
+    input: &ReportInput,
+    systems: &[&Gantt],
+    window: (Nanos, Nanos),
+    (name, heading, caption): (&str, &str, &str),
+) -> Option<Picture> {
+    let first = systems.first()?;
+    let end = systems.iter().map(|gantt| gantt.makespan).max()?;
+    let stretch = match window.0 == Nanos::ZERO && window.1 >= end {
+        true => "the whole run".to_owned(),
+        false => {
+            let (from, to) = (window.0.as_secs_f64(), window.1.as_secs_f64());
+            format!("{from:.0} to {to:.0} s of {:.0} s", end.as_secs_f64())
+        }
+    };
+    let ranks = match first.ranks < first.world {
+        true => format!(", ranks 0-{} of {}", first.ranks - 1, first.world),
+        false => String::new(),
+    };
+    let chart = GanttChart {
+        heading: heading.to_owned(),
+        subtitle: format!("{}; seed {}, {stretch}{ranks}", input.label.name(), first.seed),
+        classes: &input.classes,
+        systems: systems.to_vec(),
+        window,
+    };
+    picture(name, caption.to_owned(), chart.draw())
 }
 
 /// Rank-time by degree over time.

@@ -2,7 +2,7 @@
 
 use super::document::{Block, Cell, Document, Section, Table};
 use super::format::{NONE, change, number, percent, times, with_interval};
-use super::input::{Fact, Label, ReportInput, Role};
+use super::input::{BoundRow, Fact, Label, ReportInput, Role};
 use super::sweep::{Sweep, SweepKind};
 use super::{headline, pictures, view};
 use crate::record::RankTime;
@@ -130,6 +130,7 @@ fn per_class(input: &ReportInput) -> Section {
                 mean.map_or(NONE.into(), |value| show(value).into())
             };
             let attainment = input.mean(point, &note.name, Some(class), view::attainment);
+            let p99 = input.average_of_all(point, &note.name, Some(class), view::p99_s);
             table.row(vec![
                 class.clone().into(),
                 note.name.clone().into(),
@@ -138,7 +139,7 @@ fn per_class(input: &ReportInput) -> Section {
                 plain(view::latency_s, number),
                 plain(|row| row.latency_ms_p50.map(|ms| ms / 1e3), number),
                 plain(view::p95_s, number),
-                plain(view::p99_s, number),
+                p99.map_or(NONE.into(), |value| number(value).into()),
                 plain(view::slowdown, number),
                 with_interval(attainment, percent).into(),
             ]);
@@ -149,7 +150,7 @@ fn per_class(input: &ReportInput) -> Section {
         Block::Paragraph(
             "Latency is over completed requests only: read it beside the share that completed. \
              Slowdown is latency over the latency alone on one rank. Requests are summed over \
-             seeds; p99 needs 100 samples in a run."
+             seeds; p99 needs 100 samples in every run."
                 .to_owned(),
         ),
         Block::Table(table),
@@ -202,8 +203,8 @@ fn rank_time(input: &ReportInput) -> Option<Section> {
 }
 
 fn activity(input: &ReportInput) -> Option<Section> {
-    let pictures = [pictures::gantt(input), pictures::degrees(input)];
-    let mut blocks: Vec<Block> = pictures.into_iter().filter_map(picture).collect();
+    let pictures = pictures::gantts(input).into_iter().chain(pictures::degrees(input));
+    let mut blocks: Vec<Block> = pictures.map(Block::Picture).collect();
     if blocks.is_empty() && !input.metrics.is_empty() {
         let text =
             "These runs are too long to keep what each rank did; a shorter workload shows it.";
@@ -295,6 +296,13 @@ fn ranking(input: &ReportInput) -> Option<Section> {
     let ranking = input.ranking.as_ref().filter(|ranking| !ranking.rows.is_empty())?;
     let metric = view::metric_words(&ranking.metric);
     let order = if ranking.smaller_is_better { "smallest" } else { "largest" };
+    let by = format!("#{metric}");
+    let mut columns = vec!["#place", "layout", &by];
+    let with_attainment = ranking.metric != "slo_attainment";
+    if with_attainment {
+        columns.push("#SLO attainment");
+    }
+    columns.extend(["#mean latency (s)", "#throughput (req/s)"]);
     let mut table = Table::new(
         format!(
             "Static layouts, {order} {} first ({}; mean over {} [lowest, highest])",
@@ -302,28 +310,24 @@ fn ranking(input: &ReportInput) -> Option<Section> {
             input.label.name(),
             input.seed_words()
         ),
-        &[
-            "#place",
-            "layout",
-            &format!("#{metric}"),
-            "#SLO attainment",
-            "#mean latency (s)",
-            "#throughput (req/s)",
-        ],
+        &columns,
     );
     let optional = |value: Option<f64>, show: fn(f64) -> String| -> Cell {
         value.map_or(NONE.into(), |value| show(value).into())
     };
     for (place, row) in ranking.rows.iter().enumerate() {
         let range = format!("[{}, {}]", number(row.low), number(row.high));
-        table.row(vec![
+        let mut cells = vec![
             (place + 1).to_string().into(),
             row.layout.clone().into(),
             Cell { text: number(row.value), detail: range },
-            optional(row.slo_attainment, percent),
-            optional(row.latency_ms_mean.map(|ms| ms / 1e3), number),
-            optional(row.throughput_rps, number),
-        ]);
+        ];
+        if with_attainment {
+            cells.push(optional(row.slo_attainment, percent));
+        }
+        cells.push(optional(row.latency_ms_mean.map(|ms| ms / 1e3), number));
+        cells.push(optional(row.throughput_rps, number));
+        table.row(cells);
     }
     table.folded = table.rows.len() > LONG;
     let mut blocks = vec![Block::Paragraph(
@@ -342,11 +346,19 @@ fn bounds(input: &ReportInput) -> Option<Section> {
     }
     let mut table = Table::new(
         format!("Distance to lower bounds ({}; bounds derived)", input.label.name()),
-        &["system", "quantity", "#reached", "#bound", "#gap", "bound", "strength"],
+        &["system", "quantity", "#reached", "#bound", "#gap", "argument", "strength"],
     );
     let here = input.bounds.iter().filter(|bound| bound.point == input.headline_point);
-    for bound in here {
-        let gap = match bound.bound > 0.0 {
+    let all: Vec<&BoundRow> = here.collect();
+    // Of the proofs for one quantity the largest says all; the others follow from it.
+    let implied = |bound: &BoundRow| {
+        all.iter().any(|other| {
+            (other.system == bound.system && other.quantity == bound.quantity)
+                && (other.proof && bound.proof && other.bound > bound.bound)
+        })
+    };
+    for bound in all.iter().filter(|bound| !implied(bound)) {
+        let gap = match bound.bound > 0.0 && bound.unit != "requests" {
             true => times(bound.value / bound.bound),
             false => format!("+{}", number(bound.value - bound.bound)),
         };
@@ -363,7 +375,8 @@ fn bounds(input: &ReportInput) -> Option<Section> {
     }
     table.folded = table.rows.len() > LONG;
     let text = "A bound marked as proof cannot be beaten by any schedule of the same requests at \
-                the charged prices; an estimate can. The gap is reached over bound.";
+                the charged prices; an estimate can. The gap is reached over bound, for \
+                violations reached minus bound; of several proofs the largest is shown.";
     let blocks = vec![Block::Paragraph(text.to_owned()), Block::Table(table)];
     Some(Section::new("How far from the possible", blocks))
 }

@@ -104,6 +104,7 @@ fn number(written: &str) -> Option<f64> {
         "ms" => 1.0,
         "s" => 1e3,
         "min" => 60e3,
+        "" => 1.0,
         _ => return None,
     };
     Some(digits.parse::<f64>().ok()? * factor)
@@ -134,6 +135,7 @@ mod tests {
         assert_eq!(number("{per_use: 778 ms}"), Some(778.0));
         assert_eq!(number("free"), Some(0.0));
         assert_eq!(number("1.2"), Some(1.2));
+        assert_eq!(number("{fixed: 0}"), Some(0.0));
         assert_eq!(number("fcfs"), None);
         assert_eq!(short("{\"per_use\": \"60us\"}"), "60 us");
         assert_eq!(short("free"), "0");

@@ -116,6 +116,20 @@ impl ReportInput {
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     }
 
+    /// As [`ReportInput::average`], but `None` if any seed does not define it: for percentiles that
+    /// need many samples, where the seeds that have them are not a fair choice.
+    pub fn average_of_all(
+        &self,
+        point: usize,
+        system: &str,
+        class: Option<&str>,
+        metric: Metric,
+    ) -> Option<f64> {
+        let rows = self.rows(point, system, class);
+        rows.into_iter().all(|row| metric(row).is_some()).then_some(())?;
+        self.average(point, system, class, metric)
+    }
+
     /// A metric of one system over that of another, paired by seed; `None` when the other is 0.
     pub fn ratio(&self, point: usize, a: &str, b: &str, metric: Metric) -> Option<Interval> {
         let other = self.rows(point, b, None);
