@@ -258,7 +258,7 @@ fn yaml_bombs_and_deep_nesting_are_refused_at_once() {
     let deep = format!("name: {}{}", "[".repeat(10_000), "]".repeat(10_000));
     assert_eq!(message(&deep), "exp.yaml:1:39: nested deeper than 32 levels");
     let large = format!("name: {}\n", "x".repeat(2 << 20));
-    assert_eq!(message(&large), "exp.yaml: expected at most 1048576 bytes, got 2097159");
+    assert_eq!(message(&large), "exp.yaml: expected at most 1048576 bytes, got more");
 }
 
 #[test]

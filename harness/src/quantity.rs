@@ -23,6 +23,9 @@ const SIZES: &[(&str, f64)] = &[
 const RATES: &[(&str, f64)] =
     &[("B/s", 1.0), ("kB/s", 1e3), ("MB/s", 1e6), ("GB/s", 1e9), ("TB/s", 1e12)];
 
+/// Largest value in the base unit: about three years of nanoseconds, so that sums do not overflow.
+const LARGEST: f64 = 1e17;
+
 /// Splits `12.5 ms` into 12.5 and the factor of its unit.
 fn parse(text: &str, units: &[(&str, f64)], what: &str) -> Result<f64, String> {
     let refuse = || {
@@ -44,7 +47,7 @@ fn parse(text: &str, units: &[(&str, f64)], what: &str) -> Result<f64, String> {
         return Err(format!("expected {what} of at least 0, got \"{text}\""));
     }
     let value = number * factor;
-    if value >= 9e18 {
+    if value > LARGEST {
         return Err(format!("expected a smaller value, got \"{text}\""));
     }
     Ok(value)

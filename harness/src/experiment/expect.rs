@@ -170,6 +170,9 @@ fn expected(what: &str, got: Option<&Token>) -> String {
     format!("expected {what}, got {got}")
 }
 
+/// Longest check; it also bounds how deep an expression is.
+const MAX_TOKENS: usize = 500;
+
 /// Names take `-` inside, so a subtraction needs a space before its sign.
 fn tokens(text: &str) -> Result<Vec<Token>, String> {
     let mut tokens = Vec::new();
@@ -219,6 +222,9 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
             other => return Err(format!("unexpected character `{other}`")),
         };
         rest = rest[end..].trim_start();
+        if tokens.len() > MAX_TOKENS {
+            return Err(format!("longer than {MAX_TOKENS} names, numbers and signs"));
+        }
     }
     Ok(tokens)
 }
@@ -347,6 +353,10 @@ mod tests {
             assert_eq!(text.parse::<Expectation>().unwrap_err(), message, "{text}");
         }
         let deep = format!("{}1 > 0", "(".repeat(10_000));
+        assert!(deep.parse::<Expectation>().unwrap_err().contains("longer than 500"));
+        let deep = format!("{}1 > 0", "(".repeat(100));
         assert!(deep.parse::<Expectation>().unwrap_err().contains("nested deeper"));
+        let long = format!("1{} > 0", " + 1".repeat(100_000));
+        assert!(long.parse::<Expectation>().unwrap_err().contains("longer than 500"));
     }
 }

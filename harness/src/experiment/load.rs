@@ -1,7 +1,7 @@
 //! From a file to checked experiments: overrides first, then the sweep, then every check.
 
 use super::{Experiment, validate};
-use crate::input::{Document, InputError, Node, Value};
+use crate::input::{Document, InputError, Node, Place, Value};
 use crate::record::SweepPoint;
 use std::path::{Path, PathBuf};
 
@@ -60,6 +60,7 @@ impl Loaded {
             }
             let mut experiment: Experiment = at_point.get()?;
             validate::check(&experiment, &at_point)?;
+            same_names(&base, &experiment, document.root.place("sweep"), &document)?;
             experiment.sweep = base.sweep.clone();
             let values = sweep.iter().map(|(key, node)| (key.clone(), node.inline())).collect();
             points.push(Point { sweep: SweepPoint(values), experiment });
@@ -71,6 +72,32 @@ impl Loaded {
     pub fn first(&self) -> &Experiment {
         &self.points[0].experiment
     }
+}
+
+/// Refuses a point whose systems or classes are called otherwise: tables and plots compare points by
+/// name.
+fn same_names(
+    base: &Experiment,
+    point: &Experiment,
+    at: Place,
+    document: &Document,
+) -> Result<(), InputError> {
+    let systems = |experiment: &Experiment| {
+        experiment.systems.iter().map(|system| system.name.clone()).collect::<Vec<_>>()
+    };
+    let classes = |experiment: &Experiment| {
+        let classes = experiment.workload.classes.iter().flat_map(|classes| classes.iter());
+        classes.map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+    };
+    for (what, names) in
+        [("systems", systems as fn(&Experiment) -> Vec<String>), ("classes", classes)]
+    {
+        if names(base) != names(point) {
+            let message = format!("a sweep may not change which {what} there are");
+            return Err(document.error_at(at, "sweep", message));
+        }
+    }
+    Ok(())
 }
 
 /// Every combination of the swept values; one empty combination without a sweep.
@@ -173,11 +200,37 @@ systems:
             error.to_string().starts_with("a.yaml:9:29: costs.launch: expected a duration"),
             "{error}"
         );
+        let error = load(&format!("{BASE}sweep: {{systems.0.name: [base, other]}}\n")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "a.yaml:9:8: sweep: a sweep may not change which systems there are"
+        );
         let error = load(&format!("{BASE}sweep: {{systems.other.lanes: [1]}}\n")).unwrap_err();
         assert_eq!(
             error.to_string(),
             "a.yaml:9:8: sweep: `systems.other.lanes`: `systems` has no entry `other`"
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_reading_panic(
+            at in 0..BASE.len(),
+            cut in 0..12_usize,
+            put in "[-a-z0-9:{}\\[\\],&*!|>'\"%@#.\n ~\t\u{e9}]{0,12}",
+        ) {
+            let end = (at + cut).min(BASE.len());
+            let text = format!("{}{put}{}", &BASE[..at], &BASE[end..]);
+            if let Err(error) = load(&text) {
+                let shown = error.to_string();
+                proptest::prop_assert!(shown.starts_with("a.yaml:") && !shown.contains('\n'));
+            }
+        }
+
+        #[test]
+        fn no_check_makes_parsing_panic(text in "[-a-z0-9.()+*/<>= \"\u{e9}]{0,40}") {
+            let _ = text.parse::<super::super::Expectation>();
+        }
     }
 
     #[test]

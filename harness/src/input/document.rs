@@ -6,6 +6,7 @@ use super::wording::reword;
 use serde::de::{self, Deserialize, DeserializeOwned, Visitor};
 use serde_yaml::Spanned;
 use std::fmt;
+use std::io::Read;
 use std::path::Path;
 
 /// Largest YAML file read, in bytes.
@@ -46,16 +47,18 @@ pub fn load_yaml<T: DeserializeOwned>(path: &Path) -> Result<T, InputError> {
 /// The file cannot be read, is larger, or is not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> Result<String, InputError> {
     let read = |error: std::io::Error| InputError::io(path, "read", &error);
-    let metadata = std::fs::metadata(path).map_err(read)?;
     let name = || path.display().to_string();
-    if metadata.is_dir() {
+    let file = std::fs::File::open(path).map_err(read)?;
+    if file.metadata().map_err(read)?.is_dir() {
         return Err(InputError::new(name(), "cannot read: it is a folder"));
     }
-    if metadata.len() > limit {
-        let message = format!("expected at most {limit} bytes, got {}", metadata.len());
+    // Not by the file's stated length: devices and pipes have none.
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(read)?;
+    if bytes.len() as u64 > limit {
+        let message = format!("expected at most {limit} bytes, got more");
         return Err(InputError::new(name(), message));
     }
-    let bytes = std::fs::read(path).map_err(read)?;
     String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
         InputError::new(name(), format!("expected UTF-8 text, got other bytes at offset {offset}"))
@@ -96,6 +99,9 @@ impl Document {
         let mut node = Self::parse(&option, text)
             .map_err(|error| InputError { line: 0, column: 0, ..error })?
             .root;
+        if path.trim().is_empty() {
+            return Err(InputError::new(option, "expected key=value"));
+        }
         self.overrides.push(option.clone());
         let column = u32::try_from(self.overrides.len() - 1).unwrap_or(u32::MAX);
         mark(&mut node, Place { line: 0, column });
@@ -396,6 +402,31 @@ mod tests {
             message(&bomb).ends_with("larger than 20000 values once its aliases are expanded"),
             "{}",
             message(&bomb)
+        );
+    }
+
+    #[test]
+    fn aliases_and_merged_maps_are_read_as_written_out() {
+        let text = "base: &b {world: 4}\nall:\n  <<: *b\n  rate: 2\nsame: *b\n";
+        let document = Document::parse("a.yaml", text).unwrap();
+        assert_eq!(document.root.find("all.world").unwrap().inline(), "4");
+        assert_eq!(document.root.find("same.world").unwrap().inline(), "4");
+    }
+
+    #[test]
+    fn paths_and_files_without_end_are_refused() {
+        let mut document = Document::parse("a.yaml", "{}").unwrap();
+        let long = format!("{}=1", "a.".repeat(10_000));
+        let error = document.assign(&long).unwrap_err();
+        assert!(error.to_string().ends_with("deeper than 32 levels"));
+        assert_eq!(
+            document.assign(" =5").unwrap_err().to_string(),
+            "--set  =5: expected key=value"
+        );
+        #[cfg(unix)]
+        assert_eq!(
+            read_text(Path::new("/dev/zero"), 1000).unwrap_err().to_string(),
+            "/dev/zero: expected at most 1000 bytes, got more"
         );
     }
 

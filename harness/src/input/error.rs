@@ -72,23 +72,32 @@ impl InputError {
 }
 
 impl fmt::Display for InputError {
+    /// One line, whatever characters the input has.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
+        let mut text = self.file.clone();
         if self.line > 0 {
-            write!(f, ":{}", self.line)?;
+            text += &format!(":{}", self.line);
         }
         if self.line > 0 && self.column > 0 {
-            write!(f, ":{}", self.column)?;
+            text += &format!(":{}", self.column);
         }
-        f.write_str(": ")?;
+        text += ": ";
         if !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
+            text += &format!("{}: ", self.key);
         }
-        f.write_str(&self.message)?;
-        match &self.hint {
-            Some(hint) => write!(f, "; did you mean `{hint}`?"),
-            None => Ok(()),
+        text += &self.message;
+        if let Some(hint) = &self.hint {
+            text += &format!("; did you mean `{hint}`?");
         }
+        for part in text.split_inclusive(char::is_control) {
+            match part.char_indices().next_back() {
+                Some((at, last)) if last.is_control() => {
+                    write!(f, "{}{}", &part[..at], last.escape_default())?;
+                }
+                _ => f.write_str(part)?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -154,6 +163,12 @@ mod tests {
             "a.json:1:11: [0].arrival: unknown key `arrival`, expected `arrival_ms` or `steps`; \
              did you mean `arrival_ms`?"
         );
+    }
+
+    #[test]
+    fn an_error_is_one_line_whatever_the_input() {
+        let error = InputError::new("a\n.yaml", "expected text, got \"x\u{1b}[31m\"");
+        assert_eq!(error.to_string(), "a\\n.yaml: expected text, got \"x\\u{1b}[31m\"");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Overrides and sweeps change the tree before it is read, so a changed document is checked exactly
 //! like a written one.
 
+use super::document::MAX_DEPTH;
+
 /// Where a key or value stood. Line 0 means override number `column` of the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
@@ -83,6 +85,11 @@ impl Node {
     /// # Errors
     /// A sentence naming the part of the path that leads nowhere.
     pub fn set(&mut self, path: &str, node: Self) -> Result<(), String> {
+        match segments(path).take(MAX_DEPTH + 1).count() {
+            0 => return Err("expected a key".to_owned()),
+            count if count > MAX_DEPTH => return Err(format!("deeper than {MAX_DEPTH} levels")),
+            _ => {}
+        }
         let mut target = self;
         let mut walked = String::new();
         for segment in segments(path) {

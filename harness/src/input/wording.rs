@@ -2,6 +2,9 @@
 
 /// The candidate nearest to `name`, if it is near enough to be a likely slip.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > 100 {
+        return None;
+    }
     let limit = (name.chars().count() / 3).max(2);
     let lower = name.to_lowercase().replace('_', "-");
     let mut best: Option<(usize, &str)> = None;
@@ -28,6 +31,7 @@ const LISTED: usize = 16;
 /// of candidates is left out.
 pub fn suggestion(kind: &str, name: &str, candidates: &[&str]) -> (String, Option<String>) {
     let hint = nearest(name, candidates.iter().copied()).map(str::to_owned);
+    let name = shorten(name);
     let listed: Vec<String> = candidates.iter().map(|c| format!("`{c}`")).collect();
     let message = match listed.as_slice() {
         many if many.len() > LISTED => format!("unknown {kind} `{name}`"),
