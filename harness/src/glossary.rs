@@ -163,14 +163,20 @@ const CHARGES: &[(&str, &str)] = &[
     ("launch", "`costs.launch`: overhead on every rank before a task computes. Default 5us."),
     (
         "control_plane",
-        "`costs.control_plane`: time for a command to reach a rank, and for its report to come back. Default 10us.",
+        "`costs.control_plane`: time from a decision to the arrival of its commands at the ranks. Default 10us.",
     ),
-    ("planning", "`costs.planning`: what one decision of the policy takes. Default 0."),
+    (
+        "planning",
+        "`costs.planning`: what one decision takes, added to the control plane. Default 0.",
+    ),
     ("jitter", "`costs.jitter`: log-normal factor of mean 1 on stage durations. Default off."),
-    ("stragglers", "`costs.stragglers`: some tasks take a multiple of their time. Default off."),
+    (
+        "stragglers",
+        "`costs.stragglers`: some tasks, or all tasks of some ranks, take a multiple of their time. Default off.",
+    ),
     (
         "faults",
-        "`costs.faults`: ranks fail, lose what they hold, and come back empty. Default off.",
+        "`costs.faults`: ranks fail at random or at given times, lose what they hold, and come back empty. Default off.",
     ),
     ("memory", "`costs.memory`: whether a rank's memory bounds what may run on it. Default true."),
 ];
