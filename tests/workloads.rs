@@ -1,5 +1,6 @@
-//! Every experiment that is shipped loads, and says what it is for.
+//! Every experiment that is shipped loads, says what it is for, and has the prices it needs.
 
+use flexdit::campaign::Setting;
 use flexdit::experiment::Loaded;
 use rstest::rstest;
 use std::path::PathBuf;
@@ -19,4 +20,21 @@ fn every_shipped_experiment_loads(
     let schema = if stem == "quickstart" { "schema.json" } else { "../schema.json" };
     let first = format!("# yaml-language-server: $schema={schema}\n");
     assert!(text.starts_with(&first), "{stem} names its schema for editors");
+}
+
+#[rstest]
+fn every_shipped_workload_builds_at_every_point_and_seed(
+    #[files("../workloads/**/*.yaml")]
+    #[exclude("profiles/")]
+    path: PathBuf,
+) {
+    let loaded = Loaded::read(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
+    for point in 0..loaded.points.len() {
+        let setting = Setting::new(&loaded, point).unwrap_or_else(|error| panic!("{error}"));
+        for &seed in &setting.experiment.seeds {
+            let workload = setting.workload(seed).unwrap_or_else(|error| panic!("{error}"));
+            assert!(workload.requests.is_sorted_by_key(|request| request.arrival));
+            assert!(workload.requests.iter().all(|request| request.t_single.is_some()));
+        }
+    }
 }

@@ -1,12 +1,13 @@
 //! `flexdit workload`: what can be done with workloads without running them.
 
 use clap::Subcommand;
+use flexdit::campaign::Setting;
 use flexdit::experiment::{Loaded, schema};
 use flexdit::input::{Document, InputError, suggestion};
 use flexdit::workload::spec::{ImportSpec, TraceFormat};
 use flexdit::workload::{Context, Workload, WorkloadSpec, build, describe, export};
 use flexdit_core::cost::CostBook;
-use flexdit_core::model::{self, MODELS, ModelSpec, model};
+use flexdit_core::model::{MODELS, ModelSpec, model};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -138,23 +139,9 @@ fn experiment(
     seed: Option<u64>,
 ) -> Result<(Workload, u16, u64), InputError> {
     let loaded = Loaded::read(path, set)?;
-    let experiment = loaded.first();
-    let missing = |key: &str| loaded.document.error(key, "unknown");
-    let names = experiment.model_names().into_iter();
-    let models: Vec<_> =
-        names.map(|name| model(name).ok_or_else(|| missing("model"))).collect::<Result<_, _>>()?;
-    let gpu = model::gpu(&experiment.cluster.gpu).ok_or_else(|| missing("cluster.gpu"))?;
-    let book = flexdit::profile::load_book(&experiment.profile.0, &models, gpu, &loaded.folder)?;
-    let (seed, world) = (seed.unwrap_or(experiment.seeds[0]), experiment.cluster.world);
-    let context = Context {
-        models: &models,
-        cost: &book,
-        world,
-        seed,
-        base_dir: &loaded.folder,
-        document: &loaded.document,
-    };
-    Ok((build(&experiment.workload, &context)?, world, seed))
+    let setting = Setting::new(&loaded, 0)?;
+    let seed = seed.unwrap_or(setting.experiment.seeds[0]);
+    Ok((setting.workload(seed)?, setting.world(), seed))
 }
 
 /// The requests of a trace as recorded.
