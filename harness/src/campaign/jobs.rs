@@ -200,7 +200,8 @@ impl Runner<'_> {
             Some(layout) => builder.candidate(layout)?,
             None => builder.kind(&spec.kind)?,
         };
-        let key = RunKey { point: job.point, system: &spec.name, seed };
+        let layout = job.layout.map(StaticLayout::name);
+        let key = RunKey { point: job.point, system: &spec.name, seed, layout };
         let mut logger = log.map(|log| log.open(&key)).transpose()?;
         let mut nothing = ();
         let also: &mut dyn Observer = match &mut logger {

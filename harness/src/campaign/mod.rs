@@ -5,6 +5,7 @@
 
 mod guard;
 mod jobs;
+mod rebuild;
 mod search;
 mod setting;
 mod simulate;
@@ -12,6 +13,7 @@ mod systems;
 
 pub use guard::Guard;
 pub use jobs::{Log, RunLog, RunOptions, run};
+pub use rebuild::{Rebuilt, rebuild, verify};
 pub use search::{Candidate, Search};
 pub use setting::Setting;
 pub use simulate::{RunKey, simulate};

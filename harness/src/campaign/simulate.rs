@@ -18,6 +18,8 @@ pub struct RunKey<'a> {
     pub system: &'a str,
     /// The seed.
     pub seed: u64,
+    /// Name of the static layout, where the system is the winner of a search.
+    pub layout: Option<String>,
 }
 
 /// Feeds the recorder and, if there is one, a second observer (a log).

@@ -4,6 +4,7 @@ mod completions;
 mod explain;
 mod gate;
 mod policies;
+mod replay;
 mod report;
 mod run;
 mod workload;
@@ -40,6 +41,7 @@ pub enum Command {
     Workload(workload::Args),
     Report(report::Args),
     Gate(gate::Args),
+    Replay(replay::Args),
     Policies(policies::Args),
     Explain(explain::Args),
     Completions(completions::Args),
@@ -51,6 +53,7 @@ pub fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(&args),
         Command::Workload(args) => workload::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Gate(args) => gate::run(&args),
         Command::Policies(args) => policies::run(&args),
         Command::Explain(args) => explain::run(&args),

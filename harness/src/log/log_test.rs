@@ -7,6 +7,7 @@ fn header() -> Header {
         world: 4,
         system: "elastic".into(),
         seed: u64::MAX,
+        layout: None,
         point: vec![("costs.launch".into(), "5us".into())],
         path: "a.yaml".into(),
         experiment: "name: a\n".into(),

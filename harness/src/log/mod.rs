@@ -31,6 +31,9 @@ pub struct Header {
     pub system: String,
     /// The seed.
     pub seed: u64,
+    /// Name of the static layout that ran, where the system is a search for the best one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<String>,
     /// Values of the swept keys, as written.
     pub point: Vec<(String, String)>,
     /// Path of the experiment file; paths in it are relative to its folder.

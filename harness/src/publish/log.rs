@@ -41,6 +41,7 @@ impl Log for FolderLog<'_> {
             world: experiment.cluster.world,
             system: key.system.to_owned(),
             seed: key.seed,
+            layout: key.layout.clone(),
             point: point.sweep.0.clone(),
             path: self.loaded.document.file.clone(),
             experiment: serde_yaml::to_string(&experiment).map_err(io::Error::other)?,
