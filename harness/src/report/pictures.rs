@@ -351,7 +351,9 @@ fn sweep_picture(input: &ReportInput, sweep: &Sweep) -> Option<Picture> {
         let y = match whole {
             true => Scale::Linear { lo: 0.0, hi: 1.0 },
             // One system far above the others would press them onto the axis.
-            false if low > 0.0 && top / low > 15.0 => Scale::log_around(low, top),
+            false if sweep.kind != SweepKind::Load && low > 0.0 && top / low > 15.0 => {
+                Scale::log_around(low, top)
+            }
             false => Scale::up_to(0.0, top),
         };
         let x = sweep_axis(sweep);

@@ -278,6 +278,7 @@ fn crossings(input: &ReportInput) -> Vec<String> {
                 let pair = (elastic.name.as_str(), baseline.name.as_str());
                 let what = format!("{} and {} ({})", pair.0, pair.1, baseline.role.name());
                 let Some((value, low, high)) = sweep.crossing(input, pair, view::latency_s) else {
+                    lines.extend(never_crosses(input, &sweep, pair));
                     continue;
                 };
                 lines.push(format!(
@@ -290,6 +291,20 @@ fn crossings(input: &ReportInput) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Which of two systems has the lower mean latency all along a sweep of costs.
+fn never_crosses(input: &ReportInput, sweep: &Sweep, (a, b): (&str, &str)) -> Option<String> {
+    let (first, last) = (sweep.values.first()?, sweep.values.last()?);
+    let at = |system| input.average(first.0, system, None, view::latency_s);
+    let better = if at(a)? < at(b)? { "lower" } else { "no lower" };
+    (sweep.kind == SweepKind::Cost).then(|| {
+        format!(
+            "Mean latency of {a} is {better} than that of {b} at every point from {} to {} of {}: \
+             no break-even in this range.",
+            first.2, last.2, sweep.key
+        )
+    })
 }
 
 fn ranking(input: &ReportInput) -> Option<Section> {

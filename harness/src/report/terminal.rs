@@ -40,7 +40,11 @@ pub fn summary(input: &ReportInput) -> String {
 }
 
 fn systems(input: &ReportInput) -> Table {
-    let caption = format!("{}, mean over {}", input.label.name(), input.seed_words());
+    let at = match input.point_name(input.headline_point) {
+        name if name.is_empty() => String::new(),
+        name => format!(", at {name}"),
+    };
+    let caption = format!("{}, mean over {}{at}", input.label.name(), input.seed_words());
     let columns =
         ["system", "#req/s", "#mean latency s", "#p95 s", "#SLO attainment", "#completed", "#busy"];
     let mut table = Table::new(caption, &columns);
