@@ -6,7 +6,7 @@ use crate::metrics::bounds::book_bounds;
 use crate::metrics::{Recorder, RecorderOptions, RunInfo};
 use crate::record::RunRecord;
 use crate::workload::Workload;
-use flexdit_core::{Bytes, Command, Event, Nanos, Shape};
+use flexdit_core::{Bytes, Command, Event, Nanos, Parallelism, Shape, Stage};
 use flexdit_sim::{Observer, SimError, Simulation};
 
 /// Which run this is.
@@ -70,7 +70,7 @@ pub fn simulate(
         seed: key.seed,
         point: key.point,
         counters: outcome.counters,
-        peak_rank_memory: peak_memory(setting, workload),
+        peak_rank_memory: peak_memory(setting, &outcome.layouts),
         extrapolated: outcome.extrapolated,
         offered_load_realised: workload.offered_load_realised.unwrap_or(f64::NAN),
     }))
@@ -84,11 +84,17 @@ fn shapes(workload: &Workload) -> Vec<Shape> {
     shapes
 }
 
-/// Largest memory need of any task of the workload on a rank; 0 when memory is not charged.
-fn peak_memory(setting: &Setting, workload: &Workload) -> Bytes {
+/// Most memory that any task that ran needed on a rank, beside the weights of all models; 0 when memory
+/// is not charged.
+fn peak_memory(setting: &Setting, layouts: &[(Shape, Stage, Parallelism)]) -> Bytes {
     if setting.memory.is_none() {
         return Bytes::ZERO;
     }
-    let _ = workload;
-    Bytes::ZERO
+    let weights: Bytes = setting.models.iter().map(|model| model.weights()).sum();
+    let need = |(shape, stage, layout): &(Shape, Stage, Parallelism)| {
+        let model = setting.models[shape.model.index()];
+        let state = setting.beliefs(shape).state.per_rank(*stage, *layout);
+        Some(model.working_set(shape, *stage, layout).ok()? + state)
+    };
+    weights + layouts.iter().filter_map(need).max().unwrap_or_default()
 }

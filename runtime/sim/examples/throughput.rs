@@ -1,156 +1,43 @@
-//! Runs one scheduling load without any output but its counts, for timing and for counting instructions:
+//! Runs one scheduling load and prints its counts and rates; for timing, and for counting instructions:
 //!
 //! ```text
 //! cargo build --release -p flexdit-sim --example throughput
 //! target/release/examples/throughput srtf 8 20000
-//! valgrind --tool=callgrind target/release/examples/throughput edf-best-fit 8 500
+//! target/release/examples/throughput edf-best-fit 1024 20000 closed 11024
+//! valgrind --tool=callgrind target/release/examples/throughput srtf 8 500
 //! ```
 
-use flexdit_core::cost::{
-    CostBook, CostEntry, CostModel, CostStage, CostTable, Curve, Mode, Provenance, Quadratic,
-    TableEstimator,
-};
-use flexdit_core::model::{gpu, model};
-use flexdit_core::policy::{Params, registry};
-use flexdit_core::scheduler::{Scheduler, SchedulerConfig};
-use flexdit_core::{
-    ClassId, Command, Event, Nanos, Parallelism, Request, RequestId, Shape, System,
-};
-use flexdit_sim::{Charges, FaultModel, Observer, Simulation, Workload};
-use std::sync::Arc;
+mod load;
 
-/// The published Qwen-Image step times on H20 as quadratics in tokens, ms.
-///
-/// # Source
-/// GF-DiT README, per-step table; coefficients derived through its three points.
-const STEPS: [(u8, f64, f64, f64); 4] = [
-    (1, 4.816055297851562e-6, 0.121826171875, 25.2),
-    (2, 5.125999450683594e-6, 0.0352783203125, 119.5),
-    (4, 4.736582438151042e-6, -0.012858072916666671, 180.2),
-    (8, 4.736582438151042e-6, -0.02, 230.0),
-];
-
-fn table() -> CostTable {
-    let spec = model("qwen-image").expect("listed");
-    let mut table = CostTable::new(spec, gpu("h20").expect("listed"), Mode::Eager);
-    let entry = |curve| CostEntry {
-        curve,
-        provenance: Provenance::Derived,
-        source: "benchmark".to_owned(),
-    };
-    for (degree, a, b, c) in STEPS {
-        let curve = Curve::quadratic(Quadratic { a, b, c }, Some((1024.0, 9216.0)));
-        let stage = CostStage::Step { guidance: false };
-        table.insert(stage, Parallelism::ulysses(degree), entry(curve));
-    }
-    for (stage, ms) in [
-        (CostStage::TextEncode, 55.0),
-        (CostStage::DitPrepare, 50.0),
-        (CostStage::TimestepPrepare, 2.0),
-        (CostStage::VaeDecode, 100.0),
-        (CostStage::Finalize, 0.5),
-    ] {
-        table.insert(stage, Parallelism::SINGLE, entry(Curve::constant(ms)));
-    }
-    table
-}
-
-/// Requests of mixed sizes that keep `world` ranks at `load`, by degree-1 time.
-fn requests(count: u32, world: u16, load: f64) -> Vec<Request> {
-    let sides = [512, 512, 512, 1024, 1536];
-    let mean_ms = 25_000.0;
-    let gap = Nanos::from_millis_f64(mean_ms / f64::from(world) / load);
-    (0..count)
-        .map(|i| {
-            let side = sides[(i as usize * 7 + i as usize / 5) % sides.len()];
-            let arrival = gap * u64::from(i);
-            let shape = Shape {
-                height: side,
-                width: side,
-                frames: 1,
-                text_tokens: 512,
-                steps: 50,
-                ..Shape::default()
-            };
-            let budget = Nanos::from_millis(u64::from(side) * u64::from(side) / 20);
-            Request {
-                id: RequestId(i),
-                class: ClassId(0),
-                shape,
-                chunk_steps: 1,
-                priority: 0,
-                preemptible: false,
-                arrival,
-                deadline: Some(arrival + budget),
-                t_single: None,
-            }
-        })
-        .collect()
-}
-
-#[derive(Default)]
-struct Count {
-    steps: u64,
-    tasks: u64,
-    waiting_peak: i64,
-    live: i64,
-}
-
-impl Observer for Count {
-    fn step(&mut self, _: Nanos, events: &[Event], commands: &[Command]) {
-        self.steps += 1;
-        self.live +=
-            events.iter().filter(|event| matches!(event, Event::Arrived(_))).count() as i64;
-        for command in commands {
-            match command {
-                Command::Launch(_) => self.tasks += 1,
-                Command::Complete(_) | Command::Reject { .. } => self.live -= 1,
-                _ => {}
-            }
-        }
-        self.waiting_peak = self.waiting_peak.max(self.live);
-    }
-}
+use load::Arrivals;
 
 #[expect(clippy::disallowed_methods, reason = "this program times itself")]
 fn main() {
     let args: Vec<String> = std::env::args().collect();
-    let [_, policy, world, count, rest @ ..] = args.as_slice() else {
-        eprintln!("usage: throughput POLICY WORLD REQUESTS [LOAD]");
+    let (policy, world, count, arrivals) =
+        match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            [_, policy, world, count] => (policy, world, count, Some(Arrivals::Open(0.95))),
+            [_, policy, world, count, "load", load] => {
+                (policy, world, count, load.parse().ok().map(Arrivals::Open))
+            }
+            [_, policy, world, count, "closed", live] => {
+                (policy, world, count, live.parse().ok().map(Arrivals::Closed))
+            }
+            _ => ("", "", "", None),
+        };
+    let (Ok(world), Ok(count), Some(arrivals)) = (world.parse(), count.parse(), arrivals) else {
+        eprintln!("usage: throughput POLICY WORLD REQUESTS [load L | closed LIVE]");
         std::process::exit(2);
     };
-    let world: u16 = world.parse().expect("a world");
-    let count: u32 = count.parse().expect("a number of requests");
-    let load: f64 = rest.first().map_or(0.95, |load| load.parse().expect("a load"));
-    let book = CostBook::new(vec![table()]);
-    let estimator = Box::new(TableEstimator::new(book.clone(), world));
-    let policy = registry::build(policy, &Params::new(), world).expect("a policy");
-    let mut config = SchedulerConfig::new(world);
-    config.admission = u64::MAX;
-    let mut system = Scheduler::new(config, policy, estimator);
-    let workload = Workload { requests: requests(count, world, load), ..Workload::default() };
-    let cost: Arc<dyn CostModel> = Arc::new(book);
-    let mut counts = Count::default();
     let start = std::time::Instant::now();
-    let simulation = Simulation::new(
-        &mut system,
-        world,
-        workload,
-        cost,
-        Charges::default(),
-        FaultModel::default(),
-        1,
-    );
-    let outcome = simulation.run(&mut counts).expect("the run ends");
+    let counts = load::run(policy, world, count, arrivals);
     let seconds = start.elapsed().as_secs_f64();
     println!(
-        "{} tasks, {} decisions, live at most {}, virtual {}; {seconds:.3} s: {:.0} tasks/s, {:.0} decisions/s",
+        "{} tasks, {} decisions, at most {} live; {seconds:.3} s: {:.0} tasks/s, {:.0} decisions/s",
         counts.tasks,
-        outcome.counters.decisions,
-        counts.waiting_peak,
-        outcome.end,
+        counts.decisions,
+        counts.live_peak,
         counts.tasks as f64 / seconds,
-        outcome.counters.decisions as f64 / seconds,
+        counts.decisions as f64 / seconds,
     );
-    let _ = system.counters();
 }

@@ -7,8 +7,8 @@ use crate::inbox::{Inboxes, Item};
 use crate::timing::Timing;
 use flexdit_core::cost::CostModel;
 use flexdit_core::{
-    Command, Counters, Event, FailReason, Nanos, Parallelism, Rank, Request, RequestId, Stage,
-    System,
+    Command, Counters, Event, FailReason, Nanos, Parallelism, Rank, Request, RequestId, Shape,
+    Stage, System,
 };
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -46,6 +46,8 @@ pub struct Outcome {
     pub group_setups: u64,
     /// Whether any price lay outside its source's range.
     pub extrapolated: bool,
+    /// Every (shape, stage, layout) that ran.
+    pub layouts: Vec<(Shape, Stage, Parallelism)>,
 }
 
 /// Why a run cannot go on.
@@ -158,6 +160,7 @@ impl<'a> Simulation<'a> {
             counters: self.system.counters(),
             group_setups: self.timing.group_setups(),
             extrapolated: self.timing.extrapolated(),
+            layouts: self.timing.layouts().collect(),
         })
     }
 
@@ -305,7 +308,7 @@ impl<'a> Simulation<'a> {
     fn start(&mut self, now: Nanos, slot: u32) -> Result<(), SimError> {
         let work = self.inboxes.get(slot);
         let mut begin = now.max(work.not_before);
-        for rank in work.ranks.iter() {
+        for rank in work.ranks().iter() {
             begin = begin.max(self.inboxes.port_free[rank.index()]);
         }
         let sequence = work.sequence();

@@ -14,8 +14,8 @@ pub(crate) enum Item {
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) item: Item,
-    /// Ranks whose inboxes hold it: a task's group, a transfer's destinations.
-    pub(crate) ranks: Group,
+    /// Ranks whose inboxes hold a transfer: its destinations. Empty for a task: see [`Work::ranks`].
+    destinations: Group,
     pub(crate) request: RequestId,
     /// When the command reaches the ranks.
     pub(crate) not_before: Nanos,
@@ -55,14 +55,18 @@ impl Inboxes {
     /// Whether the slot holds an item that heads the inboxes of all its ranks.
     pub(crate) fn is_head(&self, at: u32) -> bool {
         let work = self.works[at as usize].as_ref();
-        work.is_some_and(|work| usize::from(work.heads) == work.ranks.len())
+        work.is_some_and(|work| usize::from(work.heads) == work.ranks().len())
     }
 
     /// Appends an item to the inboxes of its ranks; returns its slot, and whether it may begin now.
     pub(crate) fn push(&mut self, item: Item, not_before: Nanos) -> (u32, bool) {
-        let (ranks, request) = match &item {
-            Item::Task(task) => (task.group.clone(), task.request),
+        let (destinations, request) = match &item {
+            Item::Task(task) => (Group::default(), task.request),
             Item::Transfer(transfer) => (destinations(transfer), transfer.artifact.request),
+        };
+        let ranks = match &item {
+            Item::Task(task) => &task.group,
+            Item::Transfer(_) => &destinations,
         };
         let at = self.vacant.pop().unwrap_or_else(|| {
             self.works.push(None);
@@ -75,7 +79,8 @@ impl Inboxes {
             heads += u16::from(queue.len() == 1);
         }
         let begins = usize::from(heads) == ranks.len();
-        let work = Work { item, ranks, request, not_before, span: Span::default(), heads };
+        let span = Span::default();
+        let work = Work { item, destinations, request, not_before, span, heads };
         self.works[at as usize] = Some(work);
         (at, begins)
     }
@@ -84,7 +89,7 @@ impl Inboxes {
     pub(crate) fn finish(&mut self, at: u32, begin: &mut Vec<u32>) -> Work {
         let work = self.works[at as usize].take().expect("a finished item is in its slot");
         self.vacant.push(at);
-        for &rank in work.ranks.iter() {
+        for &rank in work.ranks().iter() {
             let popped = self.queues[rank.index()].pop_front();
             debug_assert_eq!(popped, Some(at), "{rank} finished what it did not run");
             self.promote(rank, begin);
@@ -96,7 +101,7 @@ impl Inboxes {
         if let Some(&next) = self.queues[rank.index()].front() {
             let work = self.get_mut(next);
             work.heads += 1;
-            if usize::from(work.heads) == work.ranks.len() {
+            if usize::from(work.heads) == work.ranks().len() {
                 begin.push(next);
             }
         }
@@ -114,7 +119,7 @@ impl Inboxes {
     pub(crate) fn kill(&mut self, at: u32, begin: &mut Vec<u32>) -> Work {
         let work = self.works[at as usize].take().expect("a killed item is in its slot");
         self.vacant.push(at);
-        for &rank in work.ranks.iter() {
+        for &rank in work.ranks().iter() {
             let queue = &mut self.queues[rank.index()];
             let place = queue.iter().position(|&other| other == at).expect("in its inbox");
             queue.remove(place);
@@ -127,6 +132,14 @@ impl Inboxes {
 }
 
 impl Work {
+    /// Ranks whose inboxes hold it: a task's group, a transfer's destinations.
+    pub(crate) fn ranks(&self) -> &Group {
+        match &self.item {
+            Item::Task(task) => &task.group,
+            Item::Transfer(_) => &self.destinations,
+        }
+    }
+
     /// The item's global sequence number.
     pub(crate) fn sequence(&self) -> u64 {
         match &self.item {
@@ -137,7 +150,7 @@ impl Work {
 
     /// Whether the item needs `rank`, also as a source of a transfer.
     pub(crate) fn involves(&self, rank: Rank) -> bool {
-        self.ranks.contains(&rank)
+        self.ranks().contains(&rank)
             || matches!(&self.item, Item::Transfer(t) if t.edges.iter().any(|e| e.src == rank))
     }
 }

@@ -77,6 +77,16 @@ impl Timing {
         self.extrapolated
     }
 
+    /// Every (shape, stage, layout) that was charged, by first use.
+    pub fn layouts(&self) -> impl Iterator<Item = (Shape, Stage, Parallelism)> {
+        let of_shape = |prices: &ShapePrices| {
+            let shape = prices.shape;
+            let used = prices.known.iter().map(move |&(stage, layout, _)| (shape, stage, layout));
+            used.collect::<Vec<_>>()
+        };
+        self.shapes.iter().flat_map(of_shape)
+    }
+
     /// Group set-ups charged so far.
     pub fn group_setups(&self) -> u64 {
         self.group_setups

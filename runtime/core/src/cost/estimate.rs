@@ -146,9 +146,13 @@ impl TableEstimator {
         if self.bias == 1.0 { time } else { time.scale(self.bias) }
     }
 
+    /// Whether the layout fits beside the weights of all models, which every rank holds.
     fn fits(&self, table: &CostTable, shape: &Shape, stage: Stage, layout: Parallelism) -> bool {
-        self.memory
-            .is_none_or(|memory| table.model.check_memory(shape, stage, &layout, memory).is_ok())
+        let Some(memory) = self.memory else { return true };
+        let all: Bytes = self.book.tables().iter().map(|table| table.model.weights()).sum();
+        let others = all - table.model.weights();
+        let left = Bytes(memory.0.saturating_sub(others.0));
+        table.model.check_memory(shape, stage, &layout, left).is_ok()
     }
 
     /// The fastest feasible step on exactly `degree` ranks.

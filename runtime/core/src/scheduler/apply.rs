@@ -67,7 +67,15 @@ impl Scheduler {
     /// Issues the transfer that the next task needs, if its inputs are not where it runs.
     fn migrate(&mut self, slot: u32, parallelism: Parallelism, out: &mut Vec<Command>) -> bool {
         let live = self.state.get(slot);
-        let Some(from) = live.located.clone() else { return false };
+        let Some(from) = &live.located else { return false };
+        let active = &live.group[..usize::from(parallelism.degree())];
+        if Some(from.stage) == live.issued.stage()
+            && from.parallelism == parallelism
+            && *from.active == *active
+        {
+            return false;
+        }
+        let from = from.clone();
         if self.transfer(slot, &from, parallelism, out) {
             return true;
         }
@@ -106,10 +114,6 @@ impl Scheduler {
         let live = self.state.get(slot);
         let stage = live.issued.stage().expect("a request with a next task");
         let active = &live.group[..usize::from(parallelism.degree())];
-        let same = from.stage == stage && from.parallelism == parallelism;
-        if same && *from.active == *active {
-            return false;
-        }
         let edges = migration(&self.state.costs(live).state, from, stage, parallelism, active);
         if edges.is_empty() {
             return false;

@@ -105,7 +105,7 @@ impl Scheduler {
         }
         live.done = live.done.advance(&live.request, entry.steps);
         live.version += 1;
-        let active = Group::from(&live.group[..usize::from(entry.parallelism.degree())]);
+        let active = &live.group[..usize::from(entry.parallelism.degree())];
         relocate(&mut live.located, entry.stage, entry.parallelism, active);
         if live.done.stage().is_none() {
             out.push(Command::Complete(id));
@@ -287,21 +287,16 @@ fn drop_rank(group: &Group, rank: Rank) -> Group {
 }
 
 /// Notes where a finished task left the state.
-fn relocate(located: &mut Option<Located>, stage: Stage, parallelism: Parallelism, active: Group) {
-    match located {
-        Some(place) if place.stage == stage && place.parallelism == parallelism => {
-            if place.active != active {
-                place.active = active;
-            }
-        }
-        Some(place) => {
-            place.stage = stage;
-            place.parallelism = parallelism;
-            place.active = active;
-        }
-        None => {
-            let embeddings = active.clone();
-            *located = Some(Located { stage, parallelism, active, embeddings });
-        }
+fn relocate(
+    located: &mut Option<Located>,
+    stage: Stage,
+    parallelism: Parallelism,
+    active: &[Rank],
+) {
+    let known = located.as_ref().is_some_and(|place| {
+        place.stage == stage && place.parallelism == parallelism && *place.active == *active
+    });
+    if !known {
+        *located = Some(Located::after(located.as_ref(), stage, parallelism, active));
     }
 }

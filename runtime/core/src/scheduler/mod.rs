@@ -112,6 +112,9 @@ impl Scheduler {
     }
 
     fn notify(&mut self, now: Nanos) {
+        if self.notices.is_empty() {
+            return;
+        }
         let mut notices = core::mem::take(&mut self.notices);
         let view = View { state: &self.state, now };
         for notice in notices.drain(..) {
