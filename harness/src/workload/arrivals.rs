@@ -1,7 +1,7 @@
 //! Arrival generators: when requests come and of which class.
 //!
-//! Times are drawn from stream `arrivals`, classes from stream `classes`, so changing the mix moves no
-//! arrival. Gaps add up in seconds as `f64` and are rounded to the nanosecond once.
+//! Times are drawn from stream `arrivals`, classes from stream `classes`, so changing the mix moves
+//! no arrival. Gaps add up in seconds as `f64` and are rounded to the nanosecond once.
 
 use super::phases::Phase;
 use super::spec::SessionsSpec;
@@ -153,17 +153,23 @@ mod tests {
         let phase = |start, end, per_sec| Phase { start, end, per_sec, mix: MIX.to_vec() };
         let arrivals = phased(42, &[phase(0.0, 60.0, 0.1), phase(60.0, 90.0, 0.0)]);
         assert!(arrivals.iter().all(|arrival| arrival.at < Nanos::from_secs(60)));
-        insta::assert_compact_debug_snapshot!(head(&arrivals), @"[(276764004, 0), (3777307147, 0), (12968364233, 1)]");
+        assert_eq!(head(&arrivals), [(276764004, 0), (3777307147, 0), (12968364233, 1)]);
     }
 
     #[test]
     fn the_first_poisson_arrivals_never_change() {
-        insta::assert_compact_debug_snapshot!(head(&poisson(42, 0.2, first(9), &MIX)), @"[(138382002, 0), (1888653573, 0), (6484182117, 1)]");
+        assert_eq!(
+            head(&poisson(42, 0.2, first(9), &MIX)),
+            [(138382002, 0), (1888653573, 0), (6484182117, 1)]
+        );
     }
 
     #[test]
     fn the_first_gamma_arrivals_never_change() {
-        insta::assert_compact_debug_snapshot!(head(&gamma(42, 0.2, 3.0, first(9), &MIX)), @"[(11302499057, 0), (12739040428, 0), (12743315724, 1)]");
+        assert_eq!(
+            head(&gamma(42, 0.2, 3.0, first(9), &MIX)),
+            [(11302499057, 0), (12739040428, 0), (12743315724, 1)]
+        );
     }
 
     fn an_hour_of_sessions(users: u32) -> SessionsSpec {
@@ -179,7 +185,7 @@ mod tests {
     #[test]
     fn the_first_session_arrivals_never_change() {
         let arrivals = sessions(42, &an_hour_of_sessions(5), 1.0, &MIX);
-        insta::assert_compact_debug_snapshot!(head(&arrivals), @"[(4213160563, 0), (16572329522, 0), (23795078397, 1)]");
+        assert_eq!(head(&arrivals), [(4213160563, 0), (16572329522, 0), (23795078397, 1)]);
     }
 
     #[test]
@@ -206,7 +212,7 @@ mod tests {
     fn a_batch_of_counts_holds_each_class_exactly_and_interleaves() {
         let classes: Vec<usize> = batch_of(&[4, 2, 1]).iter().map(|a| a.class).collect();
         assert_eq!(classes.iter().filter(|&&class| class == 0).count(), 4);
-        insta::assert_compact_debug_snapshot!(classes, @"[0, 1, 0, 2, 0, 1, 0]");
+        assert_eq!(classes, [0, 1, 0, 2, 0, 1, 0]);
     }
 
     #[test]

@@ -80,8 +80,8 @@ fn of_model(model: &ModelSpec) -> Option<Named<ClassSpec>> {
 /// Decides every class of the workload.
 ///
 /// # Errors
-/// No classes are written and the model has none by default; a class names no or an unknown model, has
-/// no tokens, a number out of range, or no price although its deadline needs one.
+/// No classes are written and the model has none by default; a class names no or an unknown model,
+/// has no tokens, a number out of range, or no price although its deadline needs one.
 pub(super) fn resolve(
     workload: &WorkloadSpec,
     context: &Context<'_>,

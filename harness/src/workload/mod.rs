@@ -1,8 +1,8 @@
 //! Workloads: what requests arrive, of which classes, when, and by when they are due.
 //!
-//! Owns the `workload:` section of experiments, the arrival generators, the importers of trace formats
-//! and their exports. Does not price anything itself (a cost model is passed in) and runs nothing.
-//! Invariant: the same specification and seed give the same requests on every machine.
+//! Owns the `workload:` section of experiments, the arrival generators, the importers of trace
+//! formats and their exports. Does not price anything itself (a cost model is passed in) and runs
+//! nothing. Invariant: the same specification and seed give the same requests on every machine.
 
 pub mod arrivals;
 pub mod classes;
@@ -77,8 +77,8 @@ pub struct Workload {
     pub phases: Vec<phases::Phase>,
     /// Expected work on one rank over world x active window.
     pub offered_load_expected: Option<f64>,
-    /// Work on one rank that did arrive, over world x (last - first arrival); `None` if all arrive at
-    /// once or a request has no T_single.
+    /// Work on one rank that did arrive, over world x (last - first arrival); `None` if all arrive
+    /// at once or a request has no T_single.
     pub offered_load_realised: Option<f64>,
     /// Where it comes from, in words.
     pub source: String,

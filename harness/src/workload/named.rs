@@ -1,5 +1,5 @@
-//! A map that keeps the order in which the file lists its keys; used for classes, so that tables show
-//! S before L because the author wrote it so.
+//! A map that keeps the order in which the file lists its keys; used for classes, so that tables
+//! show S before L because the author wrote it so.
 
 use core::fmt;
 use core::marker::PhantomData;

@@ -167,7 +167,8 @@ mod tests {
     }
 
     /// # Source
-    /// The artifact's sample workload: four ranks, profile short, target load 0.4 gives these rates.
+    /// The artifact's sample workload: four ranks, profile short, target load 0.4 gives these
+    /// rates.
     #[test]
     fn rates_scaled_to_a_load_are_those_of_the_artifact() {
         let short = phases(ProfileName::Short);

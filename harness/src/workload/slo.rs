@@ -9,7 +9,8 @@ use flexdit_core::Nanos;
 /// Sets every class's budget by the workload's SLO base; without one, alpha x T_single.
 ///
 /// # Errors
-/// A class has no T_single where one is needed, a table misses a class, or a number is out of range.
+/// A class has no T_single where one is needed, a table misses a class, or a number is out of
+/// range.
 pub(super) fn assign(
     slo: Option<&SloSpec>,
     classes: &mut [ClassInfo],

@@ -1,7 +1,7 @@
 //! The `workload:` section of an experiment, as written in YAML.
 //!
-//! Owns names, types, units and documentation of its keys (the JSON Schema is made from them). Whether
-//! the values make sense together is checked when the workload is built.
+//! Owns names, types, units and documentation of its keys (the JSON Schema is made from them).
+//! Whether the values make sense together is checked when the workload is built.
 
 use super::named::Named;
 use crate::quantity::Duration;
@@ -28,8 +28,8 @@ pub struct WorkloadSpec {
     /// When requests arrive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrivals: Option<ArrivalSpec>,
-    /// Scale all rates by one factor so that the expected offered load is this: expected work on one
-    /// rank over world x active window. Above 0.
+    /// Scale all rates by one factor so that the expected offered load is this: expected work on
+    /// one rank over world x active window. Above 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_load: Option<f64>,
     /// Where deadlines come from. Left out: alpha x T_single with each class's `alpha`.
@@ -77,7 +77,8 @@ pub struct ClassSpec {
     /// Whether guidance runs two forwards a step; default: as the model's usual requests do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guidance: Option<bool>,
-    /// Part of the requests that are of this class; shares are divided by their sum. Give all or none.
+    /// Part of the requests that are of this class; shares are divided by their sum. Give all or
+    /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
     /// Deadline = arrival + alpha x T_single. Default 1.5, 2, 6 for classes S, M, L, otherwise 2.
@@ -230,7 +231,8 @@ pub struct PhaseSpec {
     pub mix: Option<Named<f64>>,
 }
 
-/// Poisson arrivals at one rate. Ends after `requests` or `duration`, whichever is given or comes first.
+/// Poisson arrivals at one rate. Ends after `requests` or `duration`, whichever is given or comes
+/// first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PoissonSpec {
@@ -320,7 +322,8 @@ pub struct WavesSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TraceSpec {
-    /// The file's format: `mooncake` (JSON lines, `timestamp` in ms) or `csv` (column `arrival_ms`).
+    /// The file's format: `mooncake` (JSON lines, `timestamp` in ms) or `csv` (column
+    /// `arrival_ms`).
     pub format: TraceFormat,
     /// The file, relative to the experiment.
     pub path: PathBuf,
@@ -401,8 +404,8 @@ pub struct TableSlo {
 pub struct EstimateSlo {
     /// Multiplies the estimate; vLLM-Omni uses 3.
     pub factor: f64,
-    /// The class whose T_single is measured at warm-up; others are estimated from it in proportion to
-    /// pixels x frames x steps. Left out: each class's own T_single.
+    /// The class whose T_single is measured at warm-up; others are estimated from it in proportion
+    /// to pixels x frames x steps. Left out: each class's own T_single.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
 }

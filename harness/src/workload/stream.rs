@@ -1,8 +1,8 @@
 //! Seeded random streams and the distributions drawn from them.
 //!
 //! One stream per purpose, so that drawing more of one thing moves no other. Figures hang on these
-//! numbers: the generator is PCG64 (portable), transcendental functions come from `libm` (portable),
-//! and golden tests hold the first values.
+//! numbers: the generator is PCG64 (portable), transcendental functions come from `libm`
+//! (portable), and golden tests hold the first values.
 
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
@@ -43,8 +43,8 @@ impl Stream {
     /// Gamma with the given shape (above 0) and scale 1.
     ///
     /// # Source
-    /// Marsaglia and Tsang, "A simple method for generating gamma variables", 2000: rejection from a
-    /// cubed normal; below shape 1 by their boost, gamma(k) = gamma(k + 1) x u^(1/k).
+    /// Marsaglia and Tsang, "A simple method for generating gamma variables", 2000: rejection from
+    /// a cubed normal; below shape 1 by their boost, gamma(k) = gamma(k + 1) x u^(1/k).
     pub fn gamma(&mut self, shape: f64) -> f64 {
         if shape < 1.0 {
             let boost = libm::pow(1.0 - self.unit(), 1.0 / shape);

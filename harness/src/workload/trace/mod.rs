@@ -1,8 +1,8 @@
 //! Importers: recorded or foreign workloads as [`Workload`]s.
 //!
-//! Each format is one file that yields [`Row`]s with their line; this module checks what all have in
-//! common (order, names, deadlines) and groups rows into classes. A malformed line is refused with
-//! file, line and reason, never skipped.
+//! Each format is one file that yields [`Row`]s with their line; this module checks what all have
+//! in common (order, names, deadlines) and groups rows into classes. A malformed line is refused
+//! with file, line and reason, never skipped.
 
 pub mod csv;
 pub mod gf_dit;
@@ -80,8 +80,8 @@ pub fn read(format: TraceFormat, path: &Path, client: bool) -> Result<Vec<Row>, 
     Ok(rows)
 }
 
-/// What every format must keep: finite, sorted arrivals of at least 0, names that occur once, deadlines
-/// not before arrivals.
+/// What every format must keep: finite, sorted arrivals of at least 0, names that occur once,
+/// deadlines not before arrivals.
 fn check(file: &str, rows: &[Row]) -> Result<(), InputError> {
     let at = |row: &Row, message: String| Err(InputError::new(file, message).at(row.line, 0));
     if rows.is_empty() {
@@ -143,12 +143,12 @@ pub(super) fn arrival_times(
 
 /// Every request of a file, with times as recorded.
 ///
-/// Classes are those the file names, else those of the specification with the same shape, else one per
-/// shape. Deadlines are the file's; an `slo` in the specification replaces them all.
+/// Classes are those the file names, else those of the specification with the same shape, else one
+/// per shape. Deadlines are the file's; an `slo` in the specification replaces them all.
 ///
 /// # Errors
-/// As [`read`]; a key that only generated arrivals take; a row without a needed field, of an unknown
-/// model, or that the model cannot make.
+/// As [`read`]; a key that only generated arrivals take; a row without a needed field, of an
+/// unknown model, or that the model cannot make.
 pub(super) fn import(
     spec: &WorkloadSpec,
     source: &ImportSpec,

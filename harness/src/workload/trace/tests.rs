@@ -207,7 +207,9 @@ proptest::proptest! {
     }
 
     #[test]
-    fn any_arrival_order_is_either_sorted_or_refused(times in proptest::collection::vec(0_u32..50, 1..9)) {
+    fn any_arrival_order_is_either_sorted_or_refused(
+        times in proptest::collection::vec(0_u32..50, 1..9),
+    ) {
         let lines: String = times.iter().map(|t| format!("{t},512,512\n")).collect();
         let rows = csv::parse("t", &format!("arrival_ms,height,width\n{lines}")).unwrap();
         proptest::prop_assert_eq!(super::check("t", &rows).is_ok(), times.is_sorted());

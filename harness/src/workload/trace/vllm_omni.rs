@@ -1,8 +1,8 @@
 //! Trace text of vLLM-Omni and TridentServe: one `Request(key=value, ...)` a line.
 //!
 //! Values are Python literals. Used: `height`, `width`, `num_frames`, `num_inference_steps`,
-//! `timestamp` (seconds), `slo_ms`, `request_id`, `negative_prompt` (present and not empty: guidance);
-//! `prompt`, `seed`, `fps` and others are read and left.
+//! `timestamp` (seconds), `slo_ms`, `request_id`, `negative_prompt` (present and not empty:
+//! guidance); `prompt`, `seed`, `fps` and others are read and left.
 
 use super::Row;
 use crate::input::InputError;
