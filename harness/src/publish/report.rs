@@ -45,7 +45,7 @@ pub fn report_input(loaded: &Loaded, finished: &Finished, manifest: &Manifest) -
     input.profiles = sources::profiles(setting, &finished.workloads[point][0]);
     input.ranking = search.map(ranking);
     input.provenance = provenance(manifest);
-    input.rerun = vec![format!("flexdit run {}", loaded.document.file)];
+    input.rerun = rerun(loaded, &manifest.command);
     input.warnings.extend(static_bias(search));
     input
 }
@@ -115,6 +115,22 @@ fn static_bias(search: Option<&Search>) -> Option<String> {
         search.system,
         search.ranking.len()
     ))
+}
+
+/// The command as it was typed, quoted where a shell needs it.
+fn rerun(loaded: &Loaded, command: &[String]) -> Vec<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:".contains(c);
+    let quoted = |arg: &String| match arg.chars().all(plain) && !arg.is_empty() {
+        true => arg.clone(),
+        false => format!("'{}'", arg.replace('\'', r"'\''")),
+    };
+    match command.split_first() {
+        Some((_, args)) if args.first().is_some_and(|arg| arg == "run") => {
+            let args: Vec<String> = args.iter().map(quoted).collect();
+            vec![format!("flexdit {}", args.join(" "))]
+        }
+        _ => vec![format!("flexdit run {}", loaded.document.file)],
+    }
 }
 
 fn provenance(manifest: &Manifest) -> Vec<Fact> {

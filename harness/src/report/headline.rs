@@ -38,8 +38,8 @@ pub fn systems(input: &ReportInput) -> Table {
         };
         let p99 = input.average_of_all(point, &note.name, None, view::p99_s);
         table.row(vec![
-            note.name.clone().into(),
-            description(note).into(),
+            name_and_role(note),
+            note.description.clone().into(),
             with_interval(mean(view::throughput), number).into(),
             plain(view::goodput, number),
             with_interval(mean(view::latency_s), number).into(),
@@ -61,11 +61,9 @@ fn at_point(input: &ReportInput) -> String {
     }
 }
 
-fn description(note: &SystemNote) -> String {
-    match note.role {
-        Role::Elastic | Role::Other => note.description.clone(),
-        role => format!("{}: {}", role.name(), note.description),
-    }
+fn name_and_role(note: &SystemNote) -> Cell {
+    let role = if note.role == Role::Other { "" } else { note.role.name() };
+    Cell { text: note.name.clone(), detail: role.to_owned() }
 }
 
 /// One elastic system against one baseline.

@@ -366,13 +366,14 @@ fn bounds(input: &ReportInput) -> Option<Section> {
     let here = input.bounds.iter().filter(|bound| bound.point == input.headline_point);
     let all: Vec<&BoundRow> = here.collect();
     // Of the proofs for one quantity the largest says all; the others follow from it.
-    let implied = |bound: &BoundRow| {
-        all.iter().any(|other| {
-            (other.system == bound.system && other.quantity == bound.quantity)
-                && (other.proof && bound.proof && other.bound > bound.bound)
+    let implied = |index: usize, bound: &BoundRow| {
+        all.iter().enumerate().any(|(i, other)| {
+            let same = other.system == bound.system && other.quantity == bound.quantity;
+            let larger = (other.bound, i) > (bound.bound, index);
+            same && other.proof && bound.proof && larger
         })
     };
-    for bound in all.iter().filter(|bound| !implied(bound)) {
+    for (_, bound) in all.iter().enumerate().filter(|(i, bound)| !implied(*i, bound)) {
         let gap = match bound.bound > 0.0 && bound.unit != "requests" {
             true => times(bound.value / bound.bound),
             false => format!("+{}", number(bound.value - bound.bound)),
@@ -401,9 +402,14 @@ fn label(label: Option<Label>) -> Cell {
 }
 
 fn facts(caption: &str, facts: &[Fact]) -> Table {
-    let mut table = Table::new(caption, &["what", "value", "label"]);
+    let labelled = facts.iter().any(|fact| fact.label.is_some());
+    let columns = ["what", "value", "label"];
+    let mut table = Table::new(caption, &columns[..if labelled { 3 } else { 2 }]);
     for fact in facts {
-        let cells = vec![fact.name.clone().into(), fact.value.clone().into(), label(fact.label)];
+        let mut cells = vec![fact.name.clone().into(), fact.value.clone().into()];
+        if labelled {
+            cells.push(label(fact.label));
+        }
         table.row(cells);
     }
     table
