@@ -218,10 +218,5 @@ pub fn sentences(input: &ReportInput) -> Vec<String> {
             comparison.baseline.name,
         ));
     }
-    for role in Role::BASELINES {
-        if input.of_role(role).next().is_none() {
-            sentences.push(format!("Not compared with: {} (not in this experiment).", role.name()));
-        }
-    }
     sentences
 }

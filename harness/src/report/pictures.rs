@@ -33,6 +33,12 @@ fn panels<'a>(input: &'a ReportInput) -> impl Iterator<Item = Option<&'a str>> {
     std::iter::once(None).chain(classes)
 }
 
+/// "simulated; 3 seeds pooled".
+fn pooled(input: &ReportInput) -> String {
+    let pooled = if input.seeds.len() > 1 { " pooled" } else { "" };
+    format!("{}; {}{pooled}", input.label.name(), input.seed_words())
+}
+
 fn class_title(class: Option<&str>) -> String {
     class.map_or("all requests".to_owned(), |class| format!("class {class}"))
 }
@@ -64,7 +70,7 @@ pub fn latency_cdf(input: &ReportInput) -> Option<Picture> {
     }
     let chart = LineChart {
         heading: "Latency of completed requests".to_owned(),
-        subtitle: format!("{}; {} pooled", input.label.name(), input.seed_words()),
+        subtitle: pooled(input),
         columns: panels.len().min(2),
         panels,
     };
@@ -160,7 +166,7 @@ pub fn lateness(input: &ReportInput) -> Option<Picture> {
     let part = |name: &str, fill, stripe| Part { name: name.to_owned(), fill, stripe };
     let chart = LyingBars {
         heading: "How late requests were".to_owned(),
-        subtitle: format!("{}; {} pooled", input.label.name(), input.seed_words()),
+        subtitle: pooled(input),
         parts: vec![
             part("on time", palette::BLUE, None),
             part("late by \u{2264} 10 % of the budget", palette::YELLOW, None),
@@ -212,7 +218,7 @@ pub fn rank_time(input: &ReportInput) -> Option<Picture> {
     });
     let chart = LyingBars {
         heading: "Where rank-time went".to_owned(),
-        subtitle: format!("{}; {} pooled", input.label.name(), input.seed_words()),
+        subtitle: pooled(input),
         parts: parts.collect(),
         x: share_axis("share of world x makespan"),
         panels: vec![(String::new(), rows)],

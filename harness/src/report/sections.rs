@@ -70,6 +70,13 @@ pub fn all_warnings(input: &ReportInput) -> Vec<String> {
             input.seed_words()
         ));
     }
+    let elastic = input.of_role(Role::Elastic).next().is_some();
+    for role in Role::BASELINES {
+        if elastic && input.of_role(role).next().is_none() {
+            warnings
+                .push(format!("Not compared with the {}: not in this experiment.", role.name()));
+        }
+    }
     for note in &input.systems {
         let whole = input.metrics.iter().filter(|r| r.class.is_none() && r.system == note.name);
         let (mut requests, mut missing) = (0, 0);
