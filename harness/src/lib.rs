@@ -4,6 +4,7 @@
 //! schedule (core, baselines) and does not move virtual time (sim).
 
 pub mod campaign;
+pub mod docs;
 pub mod experiment;
 pub mod gate;
 pub mod glossary;
@@ -20,3 +21,8 @@ pub mod report;
 pub mod results;
 pub mod trace;
 pub mod workload;
+
+/// The worked examples of the guide for contributors, compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../CONTRIBUTING.md")]
+mod contributing {}

@@ -1,7 +1,8 @@
 //! `flexdit report`: renders results folders again and sets several beside each other.
 
+use flexdit::docs::splice;
 use flexdit::input::InputError;
-use flexdit::report::{REPORT_JSON, ReportInput, compare, files, plain, summary};
+use flexdit::report::{REPORT_JSON, ReportInput, compare, excerpt, files, plain, summary};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,7 +12,10 @@ use std::process::ExitCode;
 #[command(after_help = "\
 Examples:
   flexdit report results/quickstart           report.md, report.html and plots/ from report.json
-  flexdit report results/a results/b          the same for both, and one table over both")]
+  flexdit report results/a results/b          the same for both, and one table over both
+  flexdit report results/quickstart --print-only --splice README.md
+                                              the result tables into a document, between
+                                              `<!-- flexdit:result quickstart -->` and `<!-- flexdit:end -->`")]
 pub struct Args {
     /// Results folders, as `flexdit run --out` wrote them
     #[arg(required = true, value_name = "DIR")]
@@ -19,6 +23,9 @@ pub struct Args {
     /// Only print, leave the folders as they are
     #[arg(long)]
     print_only: bool,
+    /// Markdown file whose part `result NAME` is replaced by the result tables
+    #[arg(long, value_name = "FILE")]
+    splice: Option<PathBuf>,
 }
 
 /// Reads every folder before it changes any.
@@ -27,6 +34,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for folder in &args.folders {
         reports.push((folder.display().to_string(), read(folder)?));
     }
+    let spliced = args.splice.as_deref().map(|path| spliced(path, &reports)).transpose()?;
     if !args.print_only {
         for (folder, (_, input)) in args.folders.iter().zip(&reports) {
             write(folder, &files(input)?)?;
@@ -42,6 +50,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         text.push('\n');
     }
+    if let (Some(path), Some(document)) = (&args.splice, spliced) {
+        replace(path, document.as_bytes())?;
+        text += &format!("spliced into {}\n", path.display());
+    }
     super::print(&text)
 }
 
@@ -55,16 +67,48 @@ fn read(folder: &Path) -> Result<ReportInput, InputError> {
     })
 }
 
-/// Writes each file beside its place and moves it there, so that none is ever half-written.
-fn write(folder: &Path, files: &[(String, Vec<u8>)]) -> Result<(), InputError> {
-    for (name, bytes) in files.iter().filter(|(name, _)| name != REPORT_JSON) {
-        let path = folder.join(name);
-        let failed = |error: std::io::Error| InputError::io(&path, "write", &error);
-        let parent = path.parent().unwrap_or(folder);
-        fs::create_dir_all(parent).map_err(failed)?;
-        let mut file = tempfile::NamedTempFile::new_in(parent).map_err(failed)?;
-        std::io::Write::write_all(&mut file, bytes).map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
+/// The document at `path` with the result of every report in its part.
+fn spliced(path: &Path, reports: &[(String, ReportInput)]) -> Result<String, InputError> {
+    let mut text =
+        fs::read_to_string(path).map_err(|error| InputError::io(path, "read", &error))?;
+    for (_, input) in reports {
+        let name = format!("result {}", input.name);
+        text = splice(&text, &name, &excerpt(input)).ok_or_else(|| {
+            let message = format!("no part between `<!-- flexdit:{name} -->` and its end");
+            InputError::new(path.display().to_string(), message)
+        })?;
     }
+    Ok(text)
+}
+
+/// Writes the files of a report, all but its data.
+fn write(folder: &Path, files: &[(String, Vec<u8>)]) -> Result<(), InputError> {
+    let made = files.iter().filter(|(name, _)| name != REPORT_JSON);
+    made.map(|(name, bytes)| (folder.join(name), bytes))
+        .try_for_each(|(path, bytes)| replace(&path, bytes))
+}
+
+/// Writes a file beside its place and moves it there, so that it is never half-written.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), InputError> {
+    let failed = |error: std::io::Error| InputError::io(path, "write", &error);
+    let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).map_err(failed)?;
+    let mut file = tempfile::NamedTempFile::new_in(parent).map_err(failed)?;
+    std::io::Write::write_all(&mut file, bytes).map_err(failed)?;
+    share(file.path(), path).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// Gives a new file the access of the one it replaces, or that of an ordinary file.
+#[cfg(unix)]
+fn share(new: &Path, old: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let permissions = fs::metadata(old).map(|old| old.permissions());
+    fs::set_permissions(new, permissions.unwrap_or(fs::Permissions::from_mode(0o644)))
+}
+
+#[cfg(not(unix))]
+fn share(_: &Path, _: &Path) -> std::io::Result<()> {
     Ok(())
 }

@@ -5,6 +5,7 @@
 
 mod compare;
 mod document;
+mod excerpt;
 mod files;
 mod fill;
 mod format;
@@ -22,6 +23,7 @@ mod view;
 
 pub use compare::compare;
 pub use document::{Block, Cell, Column, Document, Picture, Section, Table};
+pub use excerpt::excerpt;
 pub use files::{REPORT_JSON, ReportError, files};
 pub use html::html;
 pub use input::{
