@@ -64,7 +64,7 @@ impl Setting {
         if let Some(memory) = memory {
             estimator = estimator.with_memory(memory);
         }
-        let charges = experiment.costs.charges(gpu);
+        let charges = experiment.costs.charges(gpu, cluster.ranks_per_node);
         let faults = experiment.costs.fault_model();
         Ok(Self {
             book: Arc::new(book),

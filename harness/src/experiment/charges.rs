@@ -6,15 +6,18 @@ use flexdit_core::{Nanos, Rank};
 use flexdit_sim::{Charges, FaultModel, MigrationCharge, Occupies};
 
 impl Costs {
-    /// The charges on a cluster of this GPU: its link is the bandwidth unless one is given.
-    pub fn charges(&self, gpu: &GpuSpec) -> Charges {
+    /// The charges on a cluster of this GPU, whose link is the bandwidth unless one is given, with so many
+    /// ranks a node; `None` means one node.
+    pub fn charges(&self, gpu: &GpuSpec, ranks_per_node: Option<u16>) -> Charges {
+        let rate = |bandwidth: f64| libm::round(bandwidth).max(1.0) as u64;
         let link = gpu.link_one_way();
         let bandwidth = self.migration.bandwidth.map_or(link, |bandwidth| bandwidth.0);
         let stragglers = self.stragglers.on().cloned().unwrap_or_default();
         Charges {
             migration: MigrationCharge {
                 latency: self.migration.latency.0,
-                bytes_per_second: libm::round(bandwidth).max(1.0) as u64,
+                bytes_per_second: rate(bandwidth),
+                inter_node_bytes_per_second: rate(self.migration.inter_node_bandwidth.0),
                 occupies: match self.migration.occupy {
                     Occupy::Both => Occupies::Both,
                     Occupy::Destination => Occupies::Destination,
@@ -30,6 +33,7 @@ impl Costs {
                 },
             },
             launch: self.launch.0,
+            ranks_per_node: ranks_per_node.unwrap_or(0),
             control_plane: self.control_plane.0,
             planning: self.planning.0,
             jitter: self.jitter.on().map_or(0.0, |jitter| jitter.cv),
@@ -60,7 +64,7 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_the_simulator_at_the_gpus_link() {
         let gpu = gpu("h20").expect("listed");
-        let charges = Costs::default().charges(gpu);
+        let charges = Costs::default().charges(gpu, None);
         assert_eq!(charges.migration.bytes_per_second, 450_000_000_000);
         let simulator = Charges::default();
         let migration = MigrationCharge {

@@ -15,7 +15,9 @@ pub struct Cluster {
     pub world: u16,
     /// The GPU: h20, h100, h200, h800, a100, l20, b200 or gb200. Decides memory, link and which costs apply.
     pub gpu: String,
-    /// Ranks of one machine; default: the whole world.
+    /// Ranks of one node, consecutive; default: the whole world. Copies between nodes take
+    /// `costs.migration.inter_node_bandwidth`; a task over several nodes counts as extrapolated, since
+    /// profiles price one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub ranks_per_node: Option<u16>,

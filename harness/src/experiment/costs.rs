@@ -58,6 +58,9 @@ pub struct Migration {
     /// Bytes a second between two ranks; default: the GPU's link.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bandwidth: Option<Bandwidth>,
+    /// Bytes a second between ranks of different nodes (see `cluster.ranks_per_node`); default
+    /// 50GB/s, one 400 Gbit/s adapter a GPU.
+    pub inter_node_bandwidth: Bandwidth,
     /// Which ranks a copy keeps busy; default both.
     pub occupy: Occupy,
 }
@@ -65,7 +68,8 @@ pub struct Migration {
 impl Default for Migration {
     fn default() -> Self {
         let latency = Duration(Nanos::from_micros(100));
-        Self { latency, bandwidth: None, occupy: Occupy::Both }
+        let inter_node_bandwidth = Bandwidth(50e9);
+        Self { latency, bandwidth: None, inter_node_bandwidth, occupy: Occupy::Both }
     }
 }
 

@@ -101,7 +101,7 @@ pub fn setup(loaded: &Loaded, setting: &Setting, workloads: &[Workload]) -> Vec<
     };
     let mut facts = vec![
         fact("model", models.join(", "), None),
-        fact("cluster", format!("{} x {}", setting.world(), setting.gpu.name), None),
+        fact("cluster", cluster_words(setting), None),
         fact("memory of a rank", memory, Some(Label::Published)),
         fact(
             "requests",
@@ -134,9 +134,17 @@ pub fn setup(loaded: &Loaded, setting: &Setting, workloads: &[Workload]) -> Vec<
     facts
 }
 
+fn cluster_words(setting: &Setting) -> String {
+    let nodes = match setting.charges.ranks_per_node {
+        0 => String::new(),
+        ranks => format!(", {ranks} a node"),
+    };
+    format!("{} x {}{nodes}", setting.world(), setting.gpu.name)
+}
+
 /// Everything that is charged, defaults included.
 pub fn charges(setting: &Setting) -> Vec<Charge> {
-    let defaults = crate::experiment::Costs::default().charges(setting.gpu);
+    let defaults = crate::experiment::Costs::default().charges(setting.gpu, None);
     let charged = &setting.charges;
     let costs = &setting.experiment.costs;
     let charge = |name: &str, value: String, is_default, label, note: &str| Charge {
@@ -235,7 +243,11 @@ fn migration_words(charges: &Charges) -> String {
         Occupies::Both => "source and destination start nothing meanwhile",
         Occupies::Destination => "only the destination waits",
     };
-    format!("{}{by_size}; {who}", migration.latency)
+    let between = match (charges.ranks_per_node, migration.inter_node_bytes_per_second) {
+        (0, _) => String::new(),
+        (_, rate) => format!(" ({} GB/s between nodes)", rate as f64 / 1e9),
+    };
+    format!("{}{by_size}{between}; {who}", migration.latency)
 }
 
 fn setup_words(setup: GroupSetup) -> String {

@@ -68,19 +68,24 @@ fn rssp_layout(setting: &Setting, workload: &Workload) -> String {
     layout.map_or(String::new(), |layout| format!(": {} on the first seed", layout.name()))
 }
 
+/// `1 seed`, `3 seeds`.
+fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 fn lead(finished: &Finished) -> Vec<String> {
     let setting = &finished.settings[0];
     let experiment = &setting.experiment;
     let models: Vec<&str> = setting.models.iter().map(|model| model.name).collect();
     let mut lead = Vec::new();
     lead.push(format!(
-        "{} systems serve the same requests for {} on {} x {} in virtual time, on {} seeds. The fixed \
-         ones decide ranks and degree at start-up; the elastic ones decide again at every task boundary.",
-        experiment.systems.len(),
+        "{} compared in virtual time on the same requests for {} on {} x {}, {}. Fixed systems \
+         decide ranks and degree at start-up; elastic ones decide again at every task boundary.",
+        count(experiment.systems.len(), "system"),
         models.join(", "),
         setting.world(),
         setting.gpu.name.to_uppercase(),
-        experiment.seeds.len(),
+        count(experiment.seeds.len(), "seed"),
     ));
     lead.extend(experiment.description.clone());
     lead

@@ -1,6 +1,6 @@
 //! What the simulator charges beside computing; every part has a default and can be switched off.
 
-use flexdit_core::Nanos;
+use flexdit_core::{Bytes, Nanos, Rank};
 use serde::{Deserialize, Serialize};
 
 /// Who is occupied while state moves.
@@ -22,31 +22,39 @@ pub struct MigrationCharge {
     pub latency: Nanos,
     /// Bytes a second of each copy; 0 means free of charge by size.
     pub bytes_per_second: u64,
+    /// Bytes a second of a copy between ranks of different nodes.
+    pub inter_node_bytes_per_second: u64,
     /// Who is occupied.
     pub occupies: Occupies,
 }
 
 impl MigrationCharge {
     /// Moving state takes no time.
-    pub const FREE: Self =
-        Self { latency: Nanos::ZERO, bytes_per_second: 0, occupies: Occupies::Both };
+    pub const FREE: Self = Self {
+        latency: Nanos::ZERO,
+        bytes_per_second: 0,
+        inter_node_bytes_per_second: 0,
+        occupies: Occupies::Both,
+    };
 
-    /// Time of one copy of `bytes`.
-    pub fn copy(&self, bytes: flexdit_core::Bytes) -> Nanos {
-        if self.bytes_per_second == 0 {
+    /// Time of one copy of `bytes`, within a node or between two.
+    pub fn copy(&self, bytes: Bytes, one_node: bool) -> Nanos {
+        let rate = if one_node { self.bytes_per_second } else { self.inter_node_bytes_per_second };
+        if rate == 0 {
             return self.latency;
         }
-        let ns = u128::from(bytes.0) * 1_000_000_000 / u128::from(self.bytes_per_second);
+        let ns = u128::from(bytes.0) * 1_000_000_000 / u128::from(rate);
         self.latency + Nanos(ns as u64)
     }
 }
 
 impl Default for MigrationCharge {
-    /// 100 us a copy and 200 GB/s.
+    /// 100 us a copy and 200 GB/s; 50 GB/s between nodes, one 400 Gbit/s adapter a GPU.
     fn default() -> Self {
         Self {
             latency: Nanos::from_micros(100),
             bytes_per_second: 200_000_000_000,
+            inter_node_bytes_per_second: 50_000_000_000,
             occupies: Occupies::Both,
         }
     }
@@ -98,6 +106,8 @@ pub struct Charges {
     pub group_setup: GroupSetup,
     /// Launch overhead of every task, on its ranks.
     pub launch: Nanos,
+    /// Ranks of one node, consecutive; 0 means that all ranks are on one.
+    pub ranks_per_node: u16,
     /// From a decision to the arrival of its commands at the ranks.
     pub control_plane: Nanos,
     /// Planning time of every decision, added to the control plane.
@@ -109,12 +119,19 @@ pub struct Charges {
 }
 
 impl Charges {
+    /// Whether these ranks are all on one node.
+    pub fn one_node(&self, ranks: &[Rank]) -> bool {
+        let node = |rank: &Rank| rank.0.checked_div(self.ranks_per_node).unwrap_or(0);
+        ranks.windows(2).all(|pair| node(&pair[0]) == node(&pair[1]))
+    }
+
     /// Nothing but the stage times.
     pub fn free() -> Self {
         Self {
             migration: MigrationCharge::FREE,
             group_setup: GroupSetup::Free,
             launch: Nanos::ZERO,
+            ranks_per_node: 0,
             control_plane: Nanos::ZERO,
             planning: Nanos::ZERO,
             jitter: 0.0,
@@ -133,5 +150,23 @@ impl Default for Charges {
             control_plane: Nanos::from_micros(10),
             ..Self::free()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_between_nodes_take_the_slower_link() {
+        let charges = Charges { ranks_per_node: 2, ..Charges::default() };
+        let megabytes = Bytes(10_000_000);
+        let copy = |src, dst| {
+            let near = charges.one_node(&[Rank(src), Rank(dst)]);
+            charges.migration.copy(megabytes, near)
+        };
+        assert_eq!(copy(0, 1), Nanos::from_micros(150));
+        assert_eq!(copy(1, 2), Nanos::from_micros(300));
+        assert_eq!(MigrationCharge::FREE.copy(megabytes, false), Nanos::ZERO);
     }
 }

@@ -335,13 +335,14 @@ impl<'a> Simulation<'a> {
 
     /// Every rank's link carries its own copies one after the other; links work side by side.
     fn start_transfer(&mut self, slot: u32, begin: Nanos) -> Nanos {
-        let charge = self.timing.charges().migration;
+        let charges = self.timing.charges();
+        let migration = charges.migration;
         let Item::Transfer(transfer) = &self.inboxes.get(slot).item else {
             unreachable!("only transfers are started here");
         };
         let mut links: Vec<(Rank, Nanos)> = Vec::with_capacity(2 * transfer.edges.len());
         for edge in &transfer.edges {
-            let copy = charge.copy(edge.bytes);
+            let copy = migration.copy(edge.bytes, charges.one_node(&[edge.src, edge.dst]));
             for rank in [edge.src, edge.dst] {
                 match links.iter_mut().find(|link| link.0 == rank) {
                     Some(link) => link.1 += copy,
@@ -349,7 +350,7 @@ impl<'a> Simulation<'a> {
                 }
             }
         }
-        let both = charge.occupies == Occupies::Both;
+        let both = migration.occupies == Occupies::Both;
         let ports = &mut self.inboxes.port_free;
         let begin = match both {
             true => links.iter().fold(begin, |at, link| at.max(ports[link.0.index()])),

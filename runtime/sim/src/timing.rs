@@ -100,6 +100,8 @@ impl Timing {
         let compute = if factor == 1.0 { base } else { base.scale(factor) };
         let setup = self.setups.charge(task.request, task.active());
         self.group_setups += u64::from(setup.is_some());
+        // Profiles price groups within one node.
+        self.extrapolated |= !self.charges.one_node(task.active());
         let launch = self.charges.launch;
         let span = Span { started: Nanos::ZERO, setup: setup.unwrap_or_default(), launch };
         Some(Charge { span, duration: span.setup + launch + compute })
