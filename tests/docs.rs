@@ -1,4 +1,4 @@
-//! The documents say what the program does: generated parts, shown commands, links, the result table.
+//! The documents say what the program does: generated parts, links, named experiments.
 
 use flexdit::docs::{DOCUMENTS, part, spliced};
 use std::fs;

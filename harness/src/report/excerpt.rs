@@ -9,13 +9,7 @@ use super::view;
 
 /// Every system with its main figures, and each elastic system against its baselines, as Markdown.
 pub fn excerpt(input: &ReportInput) -> String {
-    let rerun: Vec<String> = input.rerun.iter().map(|line| format!("`{line}`")).collect();
-    let mut out =
-        format!("{}\n\n{}\n", render_table(&systems(input)), render_table(&against(input)));
-    if !rerun.is_empty() {
-        out += &format!("\nMade by {}.\n", rerun.join(", "));
-    }
-    out
+    format!("{}\n\n{}\n", render_table(&systems(input)), render_table(&against(input)))
 }
 
 fn systems(input: &ReportInput) -> Table {
