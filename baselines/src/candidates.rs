@@ -1,6 +1,6 @@
 //! Every static layout worth trying on a workload: what a best-static search runs and ranks.
 
-use crate::layout::{Layout, LayoutError};
+use crate::layout::{Layout, LayoutError, Pool};
 use crate::offer::ClassOffer;
 use crate::routing::Routing;
 use flexdit_core::ClassId;
@@ -59,6 +59,13 @@ pub enum StaticLayout {
         /// Ranks of each lane.
         degree: u16,
     },
+    /// Groups of two degrees: the classes with less work on the narrow ones, the others on the wide.
+    Pools {
+        /// The two pools, narrow first.
+        pools: Vec<Pool>,
+        /// Names of the classes of each pool.
+        names: Vec<String>,
+    },
     /// Each class at its best static degree, the world cut by offered work.
     Rssp {
         /// Whether all ranks run text encode and VAE decode.
@@ -84,6 +91,13 @@ impl StaticLayout {
                 format!("fixed-pipeline(sp{degree}, class-map{})", all(*replicated))
             }
             Self::Lanes { policy, degree } => format!("{}(sp{degree})", policy.name()),
+            Self::Pools { pools, names } => {
+                let part = |(pool, names): (&Pool, &String)| {
+                    format!("{}xsp{} for {names}", pool.groups, pool.degree)
+                };
+                let parts: Vec<String> = pools.iter().zip(names).map(part).collect();
+                format!("pools({})", parts.join(", "))
+            }
             Self::Rssp { replicated: false } => "rssp".to_owned(),
             Self::Rssp { replicated: true } => "rssp(replicated)".to_owned(),
         }
@@ -100,6 +114,7 @@ impl StaticLayout {
                 let layout = Layout::uniform(world, *degree);
                 Some(layout.map(|layout| layout.with_class_map(map.clone())))
             }
+            Self::Pools { pools, .. } => Some(Layout::pools(world, pools)),
             Self::Rssp { .. } => Some(Layout::rssp(world, offers, None)),
             Self::Lanes { .. } => None,
         }
@@ -132,6 +147,7 @@ pub fn static_candidates(world: u16, degrees: &[u16], offers: &[ClassOffer]) -> 
             }
         }
     }
+    all.extend(mixed_pools(world, &degrees, offers));
     for policy in LanePolicy::ALL {
         all.extend(degrees.iter().map(|&degree| StaticLayout::Lanes { policy, degree }));
     }
@@ -139,6 +155,44 @@ pub fn static_candidates(world: u16, degrees: &[u16], offers: &[ClassOffer]) -> 
         all.push(StaticLayout::Rssp { replicated: false });
         if degrees.iter().any(|&d| d > 1) {
             all.push(StaticLayout::Rssp { replicated: true });
+        }
+    }
+    all
+}
+
+/// Splits of the world tried for two degrees, at most.
+const MAX_SPLITS: u16 = 7;
+
+/// Every use of the whole world by groups of two degrees, with every cut of the classes by work: those
+/// below it on the narrow groups. Of many splits an even choice is taken.
+fn mixed_pools(world: u16, degrees: &[u16], offers: &[ClassOffer]) -> Vec<StaticLayout> {
+    let mut classes: Vec<&ClassOffer> = offers.iter().collect();
+    classes.sort_by_key(|offer| (offer.degrees().next().and_then(|d| offer.time(d)), offer.class));
+    let mut all = Vec::new();
+    for (i, &narrow) in degrees.iter().enumerate() {
+        for &wide in &degrees[i + 1..] {
+            let most = (world - 1) / wide;
+            let stride = most.div_ceil(MAX_SPLITS).max(1);
+            let fits = |wides: &u16| (world - wides * wide).is_multiple_of(narrow);
+            for wides in (1..=most).filter(fits).step_by(usize::from(stride)) {
+                let groups = [(narrow, (world - wides * wide) / narrow), (wide, wides)];
+                for cut in 1..classes.len() {
+                    let served = [&classes[..cut], &classes[cut..]];
+                    let pool = |((degree, groups), served): ((u16, u16), &[&ClassOffer])| Pool {
+                        degree,
+                        groups,
+                        classes: served.iter().map(|offer| offer.class).collect(),
+                    };
+                    let names = |served: &&[&ClassOffer]| {
+                        let names: Vec<&str> = served.iter().map(|o| o.name.as_str()).collect();
+                        names.join("+")
+                    };
+                    all.push(StaticLayout::Pools {
+                        pools: groups.into_iter().zip(served).map(pool).collect(),
+                        names: served.iter().map(names).collect(),
+                    });
+                }
+            }
         }
     }
     all
@@ -190,6 +244,8 @@ mod tests {
                 "fixed-pipeline(sp2, round-robin, replicated)",
                 "fixed-pipeline(sp4, least-work)",
                 "fixed-pipeline(sp4, least-work, replicated)",
+                "pools(2xsp1 for S, 1xsp2 for M+L)",
+                "pools(2xsp1 for S+M, 1xsp2 for L)",
                 "fcfs(sp1)",
                 "fcfs(sp2)",
                 "fcfs(sp4)",

@@ -94,6 +94,7 @@ impl<'a> Builder<'a> {
             StaticLayout::ClassMap { replicated, .. } | StaticLayout::Rssp { replicated } => {
                 (Routing::LeastWork, *replicated)
             }
+            StaticLayout::Pools { .. } => (Routing::LeastWork, false),
             StaticLayout::Lanes { policy, degree } => {
                 return self.lanes(policy.name(), *degree, true);
             }
