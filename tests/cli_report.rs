@@ -76,3 +76,24 @@ fn a_folder_without_results_is_named_and_left_alone() {
     assert!(error.starts_with("error: bad/report.json:1:"), "{error}");
     assert_eq!(fs::read_dir(folder.path().join("bad")).expect("lists").count(), 1);
 }
+
+#[test]
+fn the_result_goes_into_its_part_of_a_document() {
+    let folder = results();
+    let page = folder.path().join("page.md");
+    let parts = "top\n<!-- flexdit:result small -->\nold\n<!-- flexdit:end -->\nrest\n";
+    fs::write(&page, parts).expect("writes");
+    let splice = ["report", "out", "--print-only", "--splice", "page.md"];
+    let (code, text, error) = flexdit(folder.path(), &splice);
+    assert_eq!((code, text.ends_with("spliced into page.md\n")), (0, true), "{error}");
+    let made = fs::read_to_string(&page).expect("is there");
+    assert!(made.starts_with("top\n<!-- flexdit:result small -->\n\n**All systems"), "{made}");
+    assert!(made.ends_with("<!-- flexdit:end -->\nrest\n"), "{made}");
+    assert!(made.contains("| elastic | ") && !made.contains("old"), "{made}");
+
+    fs::write(&page, "nothing here").expect("writes");
+    let (code, _, error) = flexdit(folder.path(), &splice);
+    let message = "error: page.md: no part between `<!-- flexdit:result small -->` and its end\n";
+    assert_eq!((code, error.as_str()), (2, message));
+    assert_eq!(fs::read_to_string(&page).expect("is there"), "nothing here");
+}
