@@ -194,5 +194,9 @@ mod tests {
         let tasks = read("tasks.parquet");
         assert_eq!(tasks.height(), 2 * run.spans.len());
         assert_eq!(tasks.column("ranks").unwrap().str().unwrap().get(0), Some("0 1"));
+        let page = include_str!("../../../docs/results-folder.md");
+        for name in requests.get_column_names().into_iter().chain(tasks.get_column_names()) {
+            assert!(page.contains(&format!("`{name}`")), "docs/results-folder.md lacks {name}");
+        }
     }
 }
