@@ -31,7 +31,7 @@ pub fn resolve(spec: &Elastic) -> Result<(&'static PolicyInfo, Params), Refusal>
     for (name, given) in &spec.params {
         let Some(declared) = info.params.iter().find(|param| param.name == name) else {
             let mut names: Vec<&str> = info.params.iter().map(|param| param.name).collect();
-            names.extend(["credits", "admission", "retries"]);
+            names.extend(["credits", "admission", "retries", "degrees"]);
             let (message, hint) = suggestion("key", name, &names);
             return Err(Refusal { key: name.clone(), message, hint });
         };

@@ -168,9 +168,8 @@ impl<'a> Builder<'a> {
         if policy != LanePolicy::Srtf.name() {
             params = params.with("run-ahead", Value::Flag(run_ahead));
         }
-        let mut config = SchedulerConfig::new(self.world());
-        config.admission = u64::MAX;
-        self.scheduler(policy, &params, config)
+        let config = SchedulerConfig::new(self.world());
+        self.scheduler(policy, &params, config, None)
     }
 
     fn elastic(&self, spec: &Elastic) -> Result<BoxedSystem, InputError> {
@@ -179,16 +178,17 @@ impl<'a> Builder<'a> {
             ..self.error(&format!("elastic.{}", refusal.key), refusal.message)
         })?;
         for offer in self.offers() {
-            if offer.costs.encode.is_none() || offer.degrees().next().is_none() {
+            let allowed = |degree: u16| spec.degrees.as_ref().is_none_or(|d| d.contains(&degree));
+            if offer.costs.encode.is_none() || !offer.degrees().any(allowed) {
                 let message = format!("no layout of class `{}` is priced and fits", offer.name);
                 return Err(self.error("elastic", message));
             }
         }
         let mut config = SchedulerConfig::new(self.world());
-        config.admission = spec.admission.map_or(u64::MAX, u64::from);
+        config.admission = spec.admission.unwrap_or(config.admission);
         config.credits = spec.credits.unwrap_or(config.credits);
         config.retries = spec.retries.unwrap_or(config.retries);
-        self.scheduler(info.name, &params, config)
+        self.scheduler(info.name, &params, config, spec.degrees.as_deref())
     }
 
     fn scheduler(
@@ -196,10 +196,15 @@ impl<'a> Builder<'a> {
         policy: &str,
         params: &Params,
         config: SchedulerConfig,
+        degrees: Option<&[u16]>,
     ) -> Result<BoxedSystem, InputError> {
         let policy = registry::build(policy, params, config.world)
             .map_err(|error| self.error("elastic", error.to_string()))?;
-        let estimator = Box::new((*self.setting.estimator).clone());
+        let mut estimator = (*self.setting.estimator).clone();
+        if let Some(degrees) = degrees {
+            estimator = estimator.with_degrees(degrees.to_vec());
+        }
+        let estimator = Box::new(estimator);
         Ok(Box::new(Scheduler::new(config, Box::new(Guard::new(policy)), estimator)))
     }
 }

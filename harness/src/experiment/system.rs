@@ -196,6 +196,9 @@ pub struct Elastic {
     pub admission: Option<u64>,
     /// Times a request may fail and be tried again; default 3.
     pub retries: Option<u8>,
+    /// Degrees that the policy may give a denoise task; default: those of the cluster. `[1]` leaves
+    /// task-level scheduling without elastic parallelism.
+    pub degrees: Option<Vec<u16>>,
     /// The policy's own parameters.
     #[serde(flatten)]
     pub params: BTreeMap<String, ParamValue>,
@@ -301,6 +304,9 @@ impl Serialize for Elastic {
         if let Some(admission) = self.admission {
             map.serialize_entry("admission", &admission)?;
         }
+        if let Some(degrees) = &self.degrees {
+            map.serialize_entry("degrees", degrees)?;
+        }
         if let Some(retries) = self.retries {
             map.serialize_entry("retries", &retries)?;
         }
@@ -322,6 +328,7 @@ impl<'de> Deserialize<'de> for Elastic {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Elastic, A::Error> {
+                let mut degrees = None;
                 let (mut policy, mut credits, mut admission, mut retries) =
                     (None, None, None, None);
                 let mut params = BTreeMap::new();
@@ -330,6 +337,7 @@ impl<'de> Deserialize<'de> for Elastic {
                         "policy" => policy = Some(map.next_value()?),
                         "credits" => credits = map.next_value()?,
                         "admission" => admission = map.next_value()?,
+                        "degrees" => degrees = map.next_value()?,
                         "retries" => retries = map.next_value()?,
                         _ => {
                             let Scalar(value) = map.next_value()?;
@@ -338,7 +346,7 @@ impl<'de> Deserialize<'de> for Elastic {
                     }
                 }
                 let policy = policy.ok_or_else(|| A::Error::missing_field("policy"))?;
-                Ok(Elastic { policy, credits, admission, retries, params })
+                Ok(Elastic { policy, credits, admission, retries, degrees, params })
             }
         }
         deserializer.deserialize_any(PolicyAndParams)

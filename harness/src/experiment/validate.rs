@@ -249,7 +249,16 @@ impl Check<'_> {
                 self.known("metric", &format!("{key}.metric"), &spec.metric, &names)
             }
             SystemKind::Elastic(spec) => match policies::resolve(spec) {
-                Ok(_) => Ok(()),
+                Ok(_) => {
+                    let degrees = spec.degrees.iter().flatten().enumerate();
+                    for (index, &degree) in degrees {
+                        self.degree(&format!("{key}.degrees[{index}]"), degree, world)?;
+                    }
+                    let empty = spec.degrees.as_ref().is_some_and(Vec::is_empty);
+                    self.require(!empty, &format!("{key}.degrees"), || {
+                        "expected at least one degree, got none".into()
+                    })
+                }
                 Err(policies::Refusal { key: inner, message, hint }) => {
                     let error = self.document.error(&format!("{key}.{inner}"), message);
                     Err(InputError { hint, ..error })

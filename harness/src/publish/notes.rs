@@ -9,6 +9,10 @@ use flexdit_sim::{Charges, FaultModel, GroupSetup, Occupies};
 /// What a system is in the comparison.
 pub fn role(kind: &SystemKind, world: u16) -> Role {
     match kind {
+        // One degree leaves task-level scheduling without elastic parallelism.
+        SystemKind::Elastic(spec) if spec.degrees.as_ref().is_some_and(|d| d.len() == 1) => {
+            Role::Other
+        }
         SystemKind::Elastic(_) => Role::Elastic,
         SystemKind::Legacy(_) => Role::PaperBaseline,
         SystemKind::FixedPipeline(spec) if spec.degree == world => Role::PaperBaseline,
@@ -61,7 +65,17 @@ pub fn describe(kind: &SystemKind, world: u16) -> String {
             let params: Vec<_> = spec.params.iter().map(|(k, v)| format!("{k} {v}")).collect();
             let params =
                 if params.is_empty() { String::new() } else { format!(" ({})", params.join(", ")) };
-            format!("elastic, policy {}{params}", spec.policy)
+            match spec.degrees.as_deref() {
+                None => format!("elastic, policy {}{params}", spec.policy),
+                Some([degree]) => {
+                    format!("task-level, policy {}{params}, always degree {degree}", spec.policy)
+                }
+                Some(degrees) => {
+                    let degrees: Vec<_> = degrees.iter().map(u16::to_string).collect();
+                    let degrees = degrees.join(", ");
+                    format!("elastic, policy {}{params}, degrees {degrees}", spec.policy)
+                }
+            }
         }
     }
 }
