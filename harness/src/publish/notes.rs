@@ -11,7 +11,7 @@ pub fn role(kind: &SystemKind, world: u16) -> Role {
     match kind {
         // One degree leaves task-level scheduling without elastic parallelism.
         SystemKind::Elastic(spec) if spec.degrees.as_ref().is_some_and(|d| d.len() == 1) => {
-            Role::Other
+            Role::OneDegree
         }
         SystemKind::Elastic(_) => Role::Elastic,
         SystemKind::Legacy(_) => Role::PaperBaseline,

@@ -85,7 +85,7 @@ pub struct Comparison<'a> {
 pub fn comparisons(input: &ReportInput, point: usize) -> Vec<Comparison<'_>> {
     let mut comparisons = Vec::new();
     for elastic in input.of_role(Role::Elastic) {
-        for baseline in Role::BASELINES.into_iter().flat_map(|role| input.of_role(role)) {
+        for baseline in Role::COMPARED.into_iter().flat_map(|role| input.of_role(role)) {
             let ratio = |metric| input.ratio(point, &elastic.name, &baseline.name, metric);
             comparisons.push(Comparison {
                 elastic,

@@ -44,6 +44,8 @@ pub enum Role {
     BestStatic,
     /// The best static degree per class.
     BestPerClass,
+    /// A task-level policy held to one degree: what is left when elastic parallelism is switched off.
+    OneDegree,
     /// Any other static system: shown, not compared with.
     #[default]
     Other,
@@ -57,12 +59,17 @@ impl Role {
             Self::PaperBaseline => "paper's fixed pipeline",
             Self::BestStatic => "best static layout",
             Self::BestPerClass => "best static degree per class",
+            Self::OneDegree => "task-level policy at one degree",
             Self::Other => "static",
         }
     }
 
-    /// The three baselines every elastic system is compared with, in the order of the tables.
+    /// The three baselines that every comparison needs, in the order of the tables.
     pub const BASELINES: [Self; 3] = [Self::PaperBaseline, Self::BestStatic, Self::BestPerClass];
+
+    /// All that an elastic system is compared with where the experiment has it.
+    pub const COMPARED: [Self; 4] =
+        [Self::PaperBaseline, Self::BestStatic, Self::BestPerClass, Self::OneDegree];
 }
 
 /// One system of the experiment.

@@ -281,7 +281,7 @@ fn crossings(input: &ReportInput) -> Vec<String> {
     for sweep in Sweep::all(input) {
         let unit = if sweep.kind == SweepKind::Cost { " ms" } else { "" };
         for elastic in input.of_role(Role::Elastic) {
-            for baseline in Role::BASELINES.into_iter().flat_map(|role| input.of_role(role)) {
+            for baseline in Role::COMPARED.into_iter().flat_map(|role| input.of_role(role)) {
                 let pair = (elastic.name.as_str(), baseline.name.as_str());
                 let what = format!("{} and {} ({})", pair.0, pair.1, baseline.role.name());
                 let Some((value, low, high)) = sweep.crossing(input, pair, view::latency_s) else {
