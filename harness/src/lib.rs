@@ -4,6 +4,7 @@
 //! schedule (core, baselines) and does not move virtual time (sim).
 
 pub mod campaign;
+pub mod check;
 pub mod docs;
 pub mod experiment;
 pub mod gate;

@@ -1,5 +1,6 @@
 //! The command line: one file per sub-command, each with its arguments and one `run`.
 
+mod check;
 mod completions;
 mod explain;
 mod gate;
@@ -42,6 +43,7 @@ pub enum Command {
     Report(report::Args),
     Gate(gate::Args),
     Replay(replay::Args),
+    Check(check::Args),
     Policies(policies::Args),
     Explain(explain::Args),
     Completions(completions::Args),
@@ -53,6 +55,7 @@ pub fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(&args),
         Command::Workload(args) => workload::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Gate(args) => gate::run(&args),
         Command::Policies(args) => policies::run(&args),

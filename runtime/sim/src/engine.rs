@@ -188,7 +188,7 @@ impl<'a> Simulation<'a> {
         if self.faults.next_at().is_some_and(|at| at <= now) {
             let changes = self.faults.pop(now);
             for (rank, _) in changes.iter().filter(|(_, down)| *down) {
-                self.rank_down(*rank);
+                self.rank_down(now, *rank);
             }
             for (rank, _) in changes.iter().filter(|(_, down)| !*down) {
                 self.down -= 1;
@@ -233,7 +233,7 @@ impl<'a> Simulation<'a> {
     }
 
     /// Takes a rank down with everything in flight of the requests that needed it.
-    fn rank_down(&mut self, rank: Rank) {
+    fn rank_down(&mut self, now: Nanos, rank: Rank) {
         self.down += 1;
         self.events.push(Event::RankDown(rank));
         let slots = self.inboxes.slots();
@@ -259,6 +259,25 @@ impl<'a> Simulation<'a> {
                 let failed = |&rank| Event::Failed { task: task.id, rank, why };
                 self.events.extend(task.group.iter().map(failed));
             }
+        }
+        self.free_ports(now);
+    }
+
+    /// Frees the links that transfers of lost ranks would have kept busy.
+    fn free_ports(&mut self, now: Nanos) {
+        let mut until = vec![now; self.inboxes.port_free.len()];
+        for Reverse((end, sequence, slot)) in &self.queue {
+            if self.killed.contains(&(*sequence, *slot)) {
+                continue;
+            }
+            if let Item::Transfer(transfer) = &self.inboxes.get(*slot).item {
+                for rank in transfer.edges.iter().flat_map(|edge| [edge.src, edge.dst]) {
+                    until[rank.index()] = until[rank.index()].max(*end);
+                }
+            }
+        }
+        for (port, until) in self.inboxes.port_free.iter_mut().zip(until) {
+            *port = (*port).min(until);
         }
     }
 

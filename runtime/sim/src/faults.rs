@@ -21,6 +21,8 @@ pub struct FaultModel {
 /// The faults of one run, in order of time.
 #[derive(Debug)]
 pub struct FaultPlan {
+    /// `(instant, comes up, rank)`: at one instant ranks go down before others come up, so that two outages
+    /// that touch are one, and an outage without length is still one.
     queue: BinaryHeap<Reverse<(Nanos, bool, Rank)>>,
     streams: Vec<Pcg64>,
     model: FaultModel,
@@ -39,15 +41,15 @@ impl FaultPlan {
             model,
         };
         for &(rank, down, up) in &plan.model.outages {
-            plan.queue.push(Reverse((down, true, rank)));
-            plan.queue.push(Reverse((up.max(down), false, rank)));
+            plan.queue.push(Reverse((down, false, rank)));
+            plan.queue.push(Reverse((up.max(down), true, rank)));
         }
         if let Some(mean) = plan.model.mean_time_between {
             for rank in (0..world).map(Rank) {
                 let down = plan.draw(rank, mean);
                 let up = down + plan.draw(rank, plan.model.mean_time_to_repair);
-                plan.queue.push(Reverse((down, true, rank)));
-                plan.queue.push(Reverse((up, false, rank)));
+                plan.queue.push(Reverse((down, false, rank)));
+                plan.queue.push(Reverse((up, true, rank)));
             }
         }
         plan
@@ -61,18 +63,18 @@ impl FaultPlan {
     /// The changes of instant `now`: `(rank, goes down)`.
     pub fn pop(&mut self, now: Nanos) -> Vec<(Rank, bool)> {
         let mut changes = Vec::new();
-        while let Some(&Reverse((at, down, rank))) = self.queue.peek() {
+        while let Some(&Reverse((at, up, rank))) = self.queue.peek() {
             if at > now {
                 break;
             }
             self.queue.pop();
             let depth = &mut self.depth[rank.index()];
             let was_down = *depth > 0;
-            *depth = if down { *depth + 1 } else { depth.saturating_sub(1) };
+            *depth = if up { *depth - 1 } else { *depth + 1 };
             if was_down != (*depth > 0) {
-                changes.push((rank, down));
+                changes.push((rank, !up));
             }
-            if !down {
+            if up {
                 self.schedule_next(rank, at);
             }
         }
@@ -81,14 +83,14 @@ impl FaultPlan {
 
     fn schedule_next(&mut self, rank: Rank, now: Nanos) {
         let Some(mean) = self.model.mean_time_between else { return };
-        let pending = self.queue.iter().any(|Reverse((_, down, other))| *down && *other == rank);
+        let pending = self.queue.iter().any(|Reverse((_, up, other))| !*up && *other == rank);
         if pending {
             return;
         }
         let down = now + self.draw(rank, mean);
         let up = down + self.draw(rank, self.model.mean_time_to_repair);
-        self.queue.push(Reverse((down, true, rank)));
-        self.queue.push(Reverse((up, false, rank)));
+        self.queue.push(Reverse((down, false, rank)));
+        self.queue.push(Reverse((up, true, rank)));
     }
 
     /// Exponential by inverse transform, at least 1 ns.
@@ -111,6 +113,22 @@ mod tests {
             seen.extend(plan.pop(at).into_iter().map(|(rank, down)| (at.0, rank.0, down)));
         }
         assert_eq!(seen, [(10, 0, true), (50, 0, false)]);
+    }
+
+    #[test]
+    fn outages_that_touch_are_one_and_an_outage_without_length_is_one() {
+        let outages = vec![
+            (Rank(0), Nanos(10), Nanos(20)),
+            (Rank(0), Nanos(20), Nanos(30)),
+            (Rank(1), Nanos(15), Nanos(15)),
+        ];
+        let mut plan = FaultPlan::new(FaultModel { outages, ..FaultModel::default() }, 2, 0);
+        let mut seen = Vec::new();
+        while let Some(at) = plan.next_at() {
+            seen.extend(plan.pop(at).into_iter().map(|(rank, down)| (at.0, rank.0, down)));
+        }
+        let blip = [(15, 1, true), (15, 1, false)];
+        assert_eq!(seen, [&[(10, 0, true)][..], &blip, &[(30, 0, false)]].concat());
     }
 
     #[test]

@@ -100,6 +100,20 @@ impl Located {
         Self { stage, parallelism, active: Group::from(active), embeddings }
     }
 
+    /// Whether `rank` holds any of it.
+    pub fn holds(&self, rank: Rank) -> bool {
+        self.active.contains(&rank) || self.embeddings.contains(&rank)
+    }
+
+    /// Every rank that holds any of it: those that computed, then the other replicas of the embeddings.
+    pub fn holders(&self) -> Group {
+        let mut ranks = self.active.clone();
+        for &rank in self.embeddings.iter().filter(|rank| !self.active.contains(rank)) {
+            ranks.push(rank);
+        }
+        ranks
+    }
+
     /// Forgets the embeddings on every rank that did not compute: they were released.
     pub fn release_elsewhere(&mut self) {
         let active = &self.active;

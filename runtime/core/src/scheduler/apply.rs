@@ -6,7 +6,7 @@ use super::plan::Decision;
 use super::state::{InFlight, Moving};
 use crate::command::{Command, RejectReason};
 use crate::group::Group;
-use crate::ids::{ArtifactId, TaskId, TransferId};
+use crate::ids::{ArtifactId, Rank, TaskId, TransferId};
 use crate::migration::{Located, migration};
 use crate::parallelism::Parallelism;
 use crate::task::{Stage, Task, Transfer};
@@ -14,7 +14,13 @@ use crate::units::Nanos;
 use alloc::vec::Vec;
 
 impl Scheduler {
+    /// Carries out one decision. What has become illegal since the plan took it, because an earlier one
+    /// ended the request or took the ranks, is refused and counted.
     pub(super) fn apply(&mut self, now: Nanos, decision: Decision, out: &mut Vec<Command>) {
+        if !self.is_legal(&decision) {
+            self.illegal += 1;
+            return;
+        }
         match decision {
             Decision::Run { slot, group, parallelism } => {
                 self.dequeue(slot);
@@ -25,42 +31,46 @@ impl Scheduler {
                 self.launch(now, slot, parallelism, out);
             }
             Decision::RunAhead { slot, parallelism } => {
-                let live = self.state.get(slot);
-                if self.state.credits == 0 || live.phase != Phase::Running {
-                    self.illegal += 1;
-                    return;
-                }
                 self.migrate_ahead(slot, parallelism, out);
                 self.state.get_mut(slot).change(Input::Launch);
                 self.launch(now, slot, parallelism, out);
             }
             Decision::Chunk { slot, steps } => self.state.get_mut(slot).chunk_steps = steps,
             Decision::Pause { slot } => {
-                if self.state.get(slot).phase.after(Input::Pause).is_none() {
-                    self.illegal += 1;
-                    return;
-                }
                 self.dequeue(slot);
                 self.state.get_mut(slot).change(Input::Pause);
             }
             Decision::Resume { slot } => {
-                if self.state.get(slot).phase.after(Input::Resume).is_none() {
-                    self.illegal += 1;
-                    return;
-                }
                 self.state.get_mut(slot).change(Input::Resume);
                 self.enqueue(slot);
             }
-            Decision::Shed { slot } => match self.state.get(slot).phase {
-                Phase::Ready | Phase::Paused => self.give_up(slot, RejectReason::Shed, out),
-                _ => self.illegal += 1,
-            },
+            Decision::Shed { slot } => self.give_up(slot, RejectReason::Shed, out),
             Decision::Reserve { rank, until } => {
                 self.illegal += u64::from(!self.state.ranks.reserve(rank, until));
             }
             Decision::Unreserve { rank } => {
                 self.illegal += u64::from(!self.state.ranks.unreserve(rank));
             }
+        }
+    }
+
+    fn is_legal(&self, decision: &Decision) -> bool {
+        let phase = |slot: u32| self.state.try_get(slot).map(|live| live.phase);
+        match decision {
+            Decision::Run { slot, group, .. } => {
+                let takes_task = |rank: &Rank| self.state.ranks.takes_task(*rank);
+                phase(*slot) == Some(Phase::Ready) && group.iter().all(takes_task)
+            }
+            Decision::RunAhead { slot, .. } => {
+                self.state.credits > 0 && phase(*slot) == Some(Phase::Running)
+            }
+            Decision::Chunk { slot, .. } => phase(*slot).is_some(),
+            Decision::Pause { slot } => phase(*slot) == Some(Phase::Ready),
+            Decision::Resume { slot } => phase(*slot) == Some(Phase::Paused),
+            Decision::Shed { slot } => {
+                matches!(phase(*slot), Some(Phase::Ready | Phase::Paused))
+            }
+            Decision::Reserve { .. } | Decision::Unreserve { .. } => true,
         }
     }
 

@@ -1,8 +1,8 @@
 //! How events change the books.
 
 use super::cursor::Cursor;
-use super::phase::{Input, Phase, RankPhase};
-use super::state::InFlight;
+use super::phase::{Input, Phase};
+use super::state::{InFlight, Live};
 use super::{Notice, Scheduler};
 use crate::command::{Command, RejectReason};
 use crate::event::{Event, FailReason};
@@ -24,7 +24,7 @@ impl Scheduler {
             Event::Failed { task, rank, why } => self.on_reported(*task, *rank, Some(*why), out),
             Event::Migrated { transfer, .. } => self.on_migrated(*transfer, out),
             Event::Cancelled(id) => self.on_cancelled(*id, out),
-            Event::RankDown(rank) => self.on_rank_down(*rank),
+            Event::RankDown(rank) => self.on_rank_down(*rank, out),
             Event::RankUp(rank) => {
                 self.state.ranks.up(*rank);
                 self.notices.push(Notice::World);
@@ -107,6 +107,7 @@ impl Scheduler {
         live.version += 1;
         let active = &live.group[..usize::from(entry.parallelism.degree())];
         relocate(&mut live.located, entry.stage, entry.parallelism, active);
+        live.forget_gone();
         if live.done.stage().is_none() {
             out.push(Command::Complete(id));
             return self.end(slot, out);
@@ -149,24 +150,21 @@ impl Scheduler {
             return self.give_up(slot, RejectReason::Failed, out);
         }
         live.retries += 1;
-        self.forget_lost_state(slot);
+        self.forget_lost_state(slot, out);
         self.become_ready(slot, out);
     }
 
-    /// Goes back to the last version whose every part is still on a rank that is up.
-    pub(super) fn forget_lost_state(&mut self, slot: u32) {
-        let live = self.state.get(slot);
-        let Some(located) = &live.located else { return };
-        let lost = |rank: &&Rank| self.state.ranks.phase(**rank) == RankPhase::Lost;
-        let holders = located.active.iter().chain(located.embeddings.iter());
-        let down: Group = holders.filter(lost).copied().collect();
-        if down.is_empty() {
-            return;
-        }
-        let texts: Group =
-            located.embeddings.iter().filter(|rank| !down.contains(rank)).copied().collect();
-        let kept = down.iter().try_fold(located.clone(), |place, &rank| place.without(rank));
+    /// Goes back to the last version whose every part survived, and frees what is of no use there.
+    fn forget_lost_state(&mut self, slot: u32, out: &mut Vec<Command>) {
         let live = self.state.get_mut(slot);
+        let gone = core::mem::take(&mut live.gone);
+        let Some(old) = live.located.take_if(|_| !gone.is_empty()) else { return };
+        let version = live.version;
+        let up = |ranks: &Group| without(ranks, &gone);
+        let texts = up(&old.embeddings);
+        let kept = gone.iter().try_fold(old.clone(), |place, &rank| place.without(rank));
+        // Where denoising starts anew, its last degree means nothing.
+        live.degree = if kept.is_some() { live.degree } else { 0 };
         if kept.is_some() {
             live.located = kept;
         } else if let Some(&first) = texts.first() {
@@ -180,9 +178,14 @@ impl Scheduler {
             live.done = Cursor::ENCODED;
             live.version = 1;
         } else {
-            live.located = None;
             live.done = Cursor::START;
             live.version = 0;
+        }
+        let used = live.located.as_ref().map(Located::holders).unwrap_or_default();
+        let ranks = without(&up(&old.holders()), &used);
+        if !ranks.is_empty() {
+            let artifact = ArtifactId { request: live.request.id, version };
+            out.push(Command::Release { artifact, ranks });
         }
     }
 
@@ -208,9 +211,10 @@ impl Scheduler {
         let stale: Group = old
             .iter()
             .flat_map(|old| old.active.iter())
-            .filter(|rank| !kept.active.contains(rank))
+            .filter(|rank| !kept.active.contains(rank) && !live.gone.contains(rank))
             .copied()
             .collect();
+        live.forget_gone();
         if !stale.is_empty() {
             let artifact = ArtifactId { request: live.request.id, version: live.version };
             out.push(Command::Release { artifact, ranks: stale });
@@ -227,31 +231,31 @@ impl Scheduler {
         }
     }
 
-    fn on_rank_down(&mut self, rank: Rank) {
+    fn on_rank_down(&mut self, rank: Rank, out: &mut Vec<Command>) {
         self.state.ranks.down(rank);
         self.notices.push(Notice::World);
-        let touched: Vec<u32> = self
-            .state
-            .live_slots()
-            .filter(|&slot| {
-                let located = self.state.get(slot).located.as_ref();
-                located.is_some_and(|l| l.active.contains(&rank) || l.embeddings.contains(&rank))
-            })
-            .collect();
+        let touches = |live: &Live| {
+            let holds = live.located.as_ref().is_some_and(|place| place.holds(rank));
+            holds || !live.in_flight.is_empty() && live.group.contains(&rank)
+        };
+        let touched: Vec<u32> =
+            self.state.live_slots().filter(|&slot| touches(self.state.get(slot))).collect();
         for slot in touched {
             let live = self.state.get_mut(slot);
-            if live.in_flight.is_empty() {
-                self.dequeue(slot);
-                self.forget_lost_state(slot);
-                let live = self.state.get_mut(slot);
-                live.issued = live.done;
-                if live.phase == Phase::Ready {
-                    self.enqueue(slot);
-                }
-            } else if live.group.contains(&rank) || live.moving.is_some() {
-                live.lost = true;
-            } else if let Some(located) = &mut live.located {
-                located.embeddings = drop_rank(&located.embeddings, rank);
+            if !live.gone.contains(&rank) {
+                live.gone.push(rank);
+            }
+            if !live.in_flight.is_empty() {
+                // If the rank was needed, its tasks are reported as failed; otherwise they go on.
+                live.lost |= live.group.contains(&rank);
+                continue;
+            }
+            self.dequeue(slot);
+            self.forget_lost_state(slot, out);
+            let live = self.state.get_mut(slot);
+            live.issued = live.done;
+            if live.phase == Phase::Ready {
+                self.enqueue(slot);
             }
         }
     }
@@ -271,19 +275,16 @@ impl Scheduler {
         debug_assert!(live.in_flight.is_empty(), "{} ended with tasks in flight", live.request.id);
         self.notices.push(Notice::Ended(live.request.id));
         let Some(located) = live.located else { return };
-        let mut ranks = located.active;
-        for &rank in located.embeddings.iter() {
-            if !ranks.contains(&rank) {
-                ranks.push(rank);
-            }
+        let ranks = without(&located.holders(), &live.gone);
+        if !ranks.is_empty() {
+            let artifact = ArtifactId { request: live.request.id, version: live.version };
+            out.push(Command::Release { artifact, ranks });
         }
-        let artifact = ArtifactId { request: live.request.id, version: live.version };
-        out.push(Command::Release { artifact, ranks });
     }
 }
 
-fn drop_rank(group: &Group, rank: Rank) -> Group {
-    group.iter().filter(|&&other| other != rank).copied().collect()
+fn without(ranks: &Group, others: &[Rank]) -> Group {
+    ranks.iter().copied().filter(|rank| !others.contains(rank)).collect()
 }
 
 /// Notes where a finished task left the state.

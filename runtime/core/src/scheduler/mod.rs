@@ -27,7 +27,7 @@ use crate::command::Command;
 use crate::cost::Estimator;
 use crate::event::Event;
 use crate::group::Group;
-use crate::ids::{RequestId, TransferId};
+use crate::ids::{Rank, RequestId, TransferId};
 use crate::system::{Counters, System};
 use crate::units::Nanos;
 use alloc::borrow::ToOwned;
@@ -148,12 +148,34 @@ impl Scheduler {
     }
 }
 
+/// A release may have been issued before the event that tells of its rank's loss at the same instant.
+fn keep_releases_off_lost_ranks(events: &[Event], begin: usize, out: &mut Vec<Command>) {
+    // Failures come first, so one look tells whether there is any.
+    if !matches!(events.first(), Some(Event::RankDown(_))) {
+        return;
+    }
+    let lost = |rank: &Rank| events.contains(&Event::RankDown(*rank));
+    let mut at = begin;
+    while at < out.len() {
+        if let Command::Release { ranks, .. } = &mut out[at] {
+            *ranks = ranks.iter().copied().filter(|rank| !lost(rank)).collect();
+            if ranks.is_empty() {
+                out.remove(at);
+                continue;
+            }
+        }
+        at += 1;
+    }
+}
+
 impl System for Scheduler {
     fn step(&mut self, now: Nanos, events: &[Event], out: &mut Vec<Command>) -> Option<Nanos> {
         self.state.ranks.expire(now);
+        let begin = out.len();
         for event in events {
             self.on_event(now, event, out);
         }
+        keep_releases_off_lost_ranks(events, begin, out);
         self.notify(now);
         self.decide(now, out);
         // Decisions can end requests; their policies hear of it before the next decision.

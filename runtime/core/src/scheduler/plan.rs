@@ -81,11 +81,14 @@ impl Plan<'_> {
 
     /// Exactly these ranks, in this order. `None`, with nothing taken, unless all are free.
     pub fn take_exact(&mut self, group: &Group) -> Option<Grant> {
-        if !group.iter().all(|&rank| self.free.contains(rank)) {
-            return None;
-        }
-        for &rank in group.iter() {
-            self.free.remove(rank);
+        for (taken, &rank) in group.iter().enumerate() {
+            if !self.free.remove(rank) {
+                // Not free, or named twice.
+                for &rank in &group[..taken] {
+                    self.free.insert(rank);
+                }
+                return None;
+            }
         }
         Some(Grant(group.clone()))
     }
@@ -94,7 +97,11 @@ impl Plan<'_> {
     /// and free of tasks.
     pub fn take_reserved(&mut self, group: &Group) -> Option<Grant> {
         let ranks = &self.state.ranks;
-        if group.is_empty() || group.iter().any(|&r| ranks.phase(r) != RankPhase::Reserved) {
+        let twice = |at: usize| group[..at].contains(&group[at]);
+        if group.is_empty()
+            || group.iter().any(|&r| ranks.phase(r) != RankPhase::Reserved)
+            || (0..group.len()).any(twice)
+        {
             return None;
         }
         Some(Grant(group.clone()))
@@ -151,6 +158,7 @@ impl Plan<'_> {
         self.state.slot(id).is_some_and(|slot| {
             let live = self.state.get(slot);
             live.phase == Phase::Running
+                && !live.lost
                 && live.in_flight.len() <= usize::from(self.state.credits)
                 && live.planned.get() != self.state.decision
                 && live.issued.stage().is_some()

@@ -119,8 +119,14 @@ impl Ranks {
         self.change(rank, RankInput::Up);
     }
 
+    /// Whether a task may be started on the rank: it is up and nothing is in its inbox.
+    pub(super) fn takes_task(&self, rank: Rank) -> bool {
+        matches!(self.phase(rank), RankPhase::Idle | RankPhase::Reserved)
+    }
+
     pub(super) fn reserve(&mut self, rank: Rank, until: Nanos) -> bool {
-        if self.phase(rank).after(RankInput::Reserve).is_none() {
+        if rank.index() >= self.states.len() || self.phase(rank).after(RankInput::Reserve).is_none()
+        {
             return false;
         }
         self.change(rank, RankInput::Reserve);
@@ -129,7 +135,9 @@ impl Ranks {
     }
 
     pub(super) fn unreserve(&mut self, rank: Rank) -> bool {
-        if self.phase(rank).after(RankInput::Unreserve).is_none() {
+        if rank.index() >= self.states.len()
+            || self.phase(rank).after(RankInput::Unreserve).is_none()
+        {
             return false;
         }
         self.change(rank, RankInput::Unreserve);

@@ -63,6 +63,9 @@ pub(super) struct Live {
     pub(super) in_flight: SmallVec<[InFlight; 2]>,
     /// Set when a rank took the state with it: where to start again at the next boundary.
     pub(super) lost: bool,
+    /// Ranks that went down while something was in flight: what they held is lost, even if they are
+    /// back since.
+    pub(super) gone: Group,
     pub(super) retries: u8,
     pub(super) chunk_steps: u32,
     pub(super) admitted_at: Nanos,
@@ -71,6 +74,22 @@ pub(super) struct Live {
 }
 
 impl Live {
+    /// Drops the embeddings that went down with ranks. Once nothing is in flight, those ranks, back up,
+    /// may hold new ones.
+    pub(super) fn forget_gone(&mut self) {
+        if self.gone.is_empty() {
+            return;
+        }
+        if let Some(place) = &mut self.located {
+            let gone = &self.gone;
+            let kept = place.embeddings.iter().copied().filter(|rank| !gone.contains(rank));
+            place.embeddings = kept.collect();
+        }
+        if self.in_flight.is_empty() {
+            self.gone = Group::default();
+        }
+    }
+
     /// Moves to the next phase.
     ///
     /// # Panics
@@ -147,6 +166,7 @@ impl State {
             moving: None,
             in_flight: SmallVec::new(),
             lost: false,
+            gone: Group::default(),
             retries: 0,
             chunk_steps: request.chunk_steps,
             admitted_at: now,
@@ -182,6 +202,11 @@ impl State {
 
     pub(super) fn get(&self, slot: u32) -> &Live {
         self.slots[slot as usize].as_ref().expect("a slot in use holds a request")
+    }
+
+    /// The request in a slot, if it has not ended.
+    pub(super) fn try_get(&self, slot: u32) -> Option<&Live> {
+        self.slots[slot as usize].as_ref()
     }
 
     pub(super) fn get_mut(&mut self, slot: u32) -> &mut Live {
