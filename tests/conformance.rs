@@ -2,8 +2,8 @@
 //! logged commands, the tables follow from the logs alone, and nothing depends on the number of
 //! threads.
 
-use assert_cmd::Command;
-use flexdit::campaign::{self, RunOptions, rebuild, verify};
+use assert_cmd::Command as Program;
+use flexdit::campaign::{self, RunOptions, peak_memory, rebuild, verify};
 use flexdit::experiment::Loaded;
 use flexdit::log::{Header, LogReader, LogWriter, Step, record};
 use flexdit::metrics::bounds::book_bounds;
@@ -12,8 +12,9 @@ use flexdit::metrics::{Recorder, RecorderOptions, RunInfo};
 use flexdit::publish::FolderLog;
 use flexdit::record::{Campaign, RunRecord, SweepPoint};
 use flexdit::results::{classes_table, summary_table};
+use flexdit_core::Command;
 use flexdit_core::policy::POLICIES;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -108,19 +109,28 @@ fn from_log(path: &Path, points: &mut Vec<SweepPoint>) -> RunRecord {
     let bounds = book_bounds(&run.setting.book, header.world, shapes);
     let mut recorder = Recorder::new(header.world, RecorderOptions::default()).with_bounds(bounds);
     let mut said = Vec::new();
+    let mut layouts = BTreeSet::new();
     for step in &mut log {
         let Step { t, events, commands } = step.expect("a step");
         said.clear();
         run.system.step(t, &events, &mut said);
         assert_eq!(said, commands, "{} at {t}", path.display());
         recorder.record(t, &events, &commands);
+        for command in &commands {
+            if let Command::Launch(task) = command {
+                let shape = run.workload.requests[task.request.index()].shape;
+                layouts.insert((shape, task.stage, task.parallelism));
+            }
+        }
     }
+    let layouts: Vec<_> = layouts.into_iter().collect();
     assert_eq!(recorder.overlaps(), 0, "{}", path.display());
     recorder.finish(RunInfo {
         system: header.system,
         seed: header.seed,
         point: at,
         counters: run.system.counters(),
+        peak_rank_memory: peak_memory(&run.setting, &layouts),
         offered_load_realised: run.workload.offered_load_realised.unwrap_or(f64::NAN),
         ..RunInfo::default()
     })
@@ -214,7 +224,7 @@ fn a_changed_log_is_caught_at_the_step_that_changed() {
     steps[changed].commands.pop();
     let damaged = base.path().join("damaged.jsonl.zst");
     write(&damaged, &header, &steps);
-    let output = Command::new(env!("CARGO_BIN_EXE_flexdit"))
+    let output = Program::new(env!("CARGO_BIN_EXE_flexdit"))
         .arg("replay")
         .arg(&damaged)
         .arg(&log)

@@ -16,7 +16,7 @@ pub use jobs::{Log, RunLog, RunOptions, run};
 pub use rebuild::{Rebuilt, rebuild, verify};
 pub use search::{Candidate, Search};
 pub use setting::Setting;
-pub use simulate::{RunKey, simulate};
+pub use simulate::{RunKey, peak_memory, simulate};
 pub use systems::{BoxedSystem, Builder};
 
 use crate::input::InputError;

@@ -86,7 +86,7 @@ fn shapes(workload: &Workload) -> Vec<Shape> {
 
 /// Most memory that any task that ran needed on a rank, beside the weights of all models; 0 when memory
 /// is not charged.
-fn peak_memory(setting: &Setting, layouts: &[(Shape, Stage, Parallelism)]) -> Bytes {
+pub fn peak_memory(setting: &Setting, layouts: &[(Shape, Stage, Parallelism)]) -> Bytes {
     if setting.memory.is_none() {
         return Bytes::ZERO;
     }
