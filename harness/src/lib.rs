@@ -19,6 +19,7 @@ pub mod publish;
 pub mod quantity;
 pub mod record;
 pub mod report;
+pub mod reproduce;
 pub mod results;
 pub mod trace;
 pub mod workload;

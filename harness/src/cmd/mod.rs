@@ -7,6 +7,7 @@ mod gate;
 mod policies;
 mod replay;
 mod report;
+mod reproduce;
 mod run;
 mod workload;
 
@@ -41,6 +42,7 @@ pub enum Command {
     Run(run::Args),
     Workload(workload::Args),
     Report(report::Args),
+    Reproduce(reproduce::Args),
     Gate(gate::Args),
     Replay(replay::Args),
     Check(check::Args),
@@ -56,6 +58,7 @@ pub fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Workload(args) => workload::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Reproduce(args) => reproduce::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Gate(args) => gate::run(&args),
         Command::Policies(args) => policies::run(&args),

@@ -121,7 +121,7 @@ pub fn free_folder(name: &str) -> PathBuf {
 }
 
 /// The list that `--seeds` means, as YAML.
-fn seed_list(text: &str) -> Result<String, InputError> {
+pub fn seed_list(text: &str) -> Result<String, InputError> {
     let wrong = || {
         let message = format!("expected seeds such as 7, 1,2,5 or 1..20, got `{text}`");
         InputError::new("--seeds", message)

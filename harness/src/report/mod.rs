@@ -25,12 +25,14 @@ pub use compare::compare;
 pub use document::{Block, Cell, Column, Document, Picture, Section, Table};
 pub use excerpt::excerpt;
 pub use files::{REPORT_JSON, ReportError, files};
+pub(crate) use format::{change, percent, times, with_interval};
 pub use html::html;
 pub use input::{
     BoundRow, Charge, Fact, Label, ProfileNote, Ranking, RankingRow, ReportInput, Role, SystemNote,
 };
 pub use markdown::markdown;
 pub use sections::document;
+pub(crate) use terminal::wrapped;
 pub use terminal::{plain, summary};
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ fn line(columns: &[Column], cells: &[String], widths: &[usize]) -> String {
 }
 
 /// `text` in lines of at most `width` characters, later ones after `indent`.
-fn wrapped(text: &str, width: usize, indent: &str) -> String {
+pub fn wrapped(text: &str, width: usize, indent: &str) -> String {
     let mut out = String::new();
     let mut column = 0;
     for word in text.split_whitespace() {
