@@ -56,7 +56,7 @@ pub static CLAIMS: &[Claim] = &[
     Claim {
         name: "group-setup",
         source: GF_DIT,
-        experiments: &["break-even"],
+        experiments: &["break-even", "break-even-per-use"],
         check: facts::group_setup,
     },
     Claim {

@@ -23,7 +23,7 @@ pub struct Ran {
 }
 
 /// The elastic policy on single ranks only.
-pub const ONE_RANK: &str = "edf-one-rank";
+pub const ONE_RANK: &str = "edf-sp1";
 
 /// Reads `DIR/NAME.yaml` with the seeds asked for: a list as YAML, or the file's first `most`.
 ///
@@ -47,8 +47,7 @@ pub fn load(path: &Path, seeds: Option<&str>, most: usize) -> Result<Loaded, Run
 pub fn load_one_rank(path: &Path, like: &Loaded) -> Result<Loaded, RunError> {
     let overrides = [
         format!("seeds={:?}", like.first().seeds),
-        "cluster.degrees=[1]".to_owned(),
-        format!("systems=[{{name: {ONE_RANK}, elastic: {{policy: edf-best-fit}}}}]"),
+        format!("systems=[{{name: {ONE_RANK}, elastic: {{policy: edf-best-fit, degrees: [1]}}}}]"),
         "expect=[]".to_owned(),
     ];
     Ok(Loaded::read(path, &overrides)?)
