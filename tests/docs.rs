@@ -4,7 +4,7 @@ use flexdit::docs::{DOCUMENTS, part, spliced};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const DOCUMENTS_BY_HAND: [&str; 7] = [
+const DOCUMENTS_BY_HAND: [&str; 8] = [
     "README.md",
     "ARCHITECTURE.md",
     "METHODOLOGY.md",
@@ -12,6 +12,7 @@ const DOCUMENTS_BY_HAND: [&str; 7] = [
     "CHANGELOG.md",
     "docs/results-folder.md",
     "docs/policies.md",
+    "docs/ci-guide.md",
 ];
 
 fn root() -> PathBuf {
