@@ -109,7 +109,7 @@ pub fn tetriserve_fixed(claim: &'static str, ran: &[&Ran]) -> Vec<Row> {
         let Some(point) = ran.point("1") else { return row };
         if let Some((layout, found)) = fixed_degree(ran, point) {
             row.ours = percent(found);
-            row.verdict = Verdict::of(found <= 0.6);
+            row.verdict = if found <= 0.6 { Verdict::Partly } else { Verdict::NotReached };
             let shown = |system| {
                 let mean = ran.mean(point, system, "slo_attainment");
                 mean.map_or("n/a".to_owned(), percent)
@@ -117,8 +117,9 @@ pub fn tetriserve_fixed(claim: &'static str, ran: &[&Ran]) -> Vec<Row> {
             let best = ran.best_static(point, "slo_attainment");
             row.best_static = best.map_or("-".to_owned(), |(_, values)| percent(mean(&values)));
             row.why = format!(
-                "The best fixed degree is {layout}. {ELASTIC} reaches {}, {GUARDED} {}; one 2048^2 \
-                 image alone takes longer than its target, so it can never be served on time.",
+                "The best fixed degree is {layout}. {ELASTIC} reaches {}, {GUARDED} {}. It holds, but \
+                 proves little: at our derived step times one 2048^2 image takes 7.8 s even on all 8 \
+                 ranks, over its target at every scale, so nobody can serve that class on time.",
                 shown(ELASTIC),
                 shown(GUARDED)
             );
