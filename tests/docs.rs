@@ -1,6 +1,11 @@
-//! The documents say what the program does: generated parts, links, named experiments.
+//! The documents say what the program does: generated parts, links, named experiments, the result.
 
 use flexdit::docs::{DOCUMENTS, part, spliced};
+use flexdit::experiment::{Loaded, SystemSpec};
+use flexdit::metrics::Summary;
+use flexdit::publish::role;
+use flexdit::report::{ReportInput, SystemNote, excerpt};
+use flexdit::results::Table;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -63,5 +68,69 @@ fn every_experiment_that_is_named_exists() {
             let placeholder = word.contains('*') || word.contains("NAME");
             assert!(placeholder || root().join(word).exists(), "{file} names {word}");
         }
+    }
+}
+
+/// The README shows the golden run: the same figures, made again from its summary. What a system is, in
+/// words, is not in a golden and not compared.
+#[test]
+fn the_readme_shows_the_golden_result() {
+    let shown = text("README.md");
+    let shown = spliced(&shown, "result quickstart").expect("the README has a result");
+    let made = excerpt(&golden("quickstart"));
+    let hint = "flexdit run workloads/quickstart.yaml --out DIR && \
+                flexdit report DIR --print-only --splice README.md";
+    assert_eq!(figures(shown), figures(&made), "the README's result is out of date: {hint}");
+}
+
+/// The cells of every table row but for the second column of the first table.
+fn figures(text: &str) -> Vec<Vec<&str>> {
+    let tables = text.split("\n\n").filter(|block| block.starts_with('|'));
+    let rows = tables.enumerate().flat_map(|(table, block)| {
+        block.lines().skip(2).map(move |row| (table, row.trim_matches('|')))
+    });
+    rows.map(|(table, row)| {
+        let cells = row.split('|').map(str::trim).enumerate();
+        cells.filter(|(column, _)| table > 0 || *column != 1).map(|(_, cell)| cell).collect()
+    })
+    .collect()
+}
+
+/// What the report of a golden would say of its figures.
+fn golden(name: &str) -> ReportInput {
+    let folder = root().join("results/golden").join(name);
+    let table = Table::read(&folder.join("summary.csv")).unwrap_or_else(|error| panic!("{error}"));
+    let file = root().join(format!("workloads/{name}.yaml"));
+    let loaded = Loaded::read(&file, &[]).unwrap_or_else(|error| panic!("{error}"));
+    let experiment = loaded.first();
+    let world = experiment.cluster.world;
+    let note = |system: &SystemSpec| SystemNote {
+        name: system.name.clone(),
+        role: role(&system.kind, world),
+        ..SystemNote::default()
+    };
+    ReportInput {
+        name: name.to_owned(),
+        systems: experiment.systems.iter().map(note).collect(),
+        seeds: experiment.seeds.clone(),
+        points: vec![vec![]],
+        metrics: table.rows.iter().map(|row| summary(&table, row)).collect(),
+        ..ReportInput::default()
+    }
+}
+
+fn summary(table: &Table, row: &[String]) -> Summary {
+    let text = |column: &str| &row[table.column(column).unwrap_or_else(|| panic!("no {column}"))];
+    let number = |column: &str| text(column).parse::<f64>().ok();
+    Summary {
+        system: text("system").clone(),
+        seed: text("seed").parse().expect("a seed"),
+        requests: text("requests").parse().expect("a count"),
+        completed: text("completed").parse().expect("a count"),
+        throughput_rps: number("throughput_rps"),
+        latency_ms_mean: number("latency_ms_mean"),
+        latency_ms_p95: number("latency_ms_p95"),
+        slo_attainment: number("slo_attainment"),
+        ..Summary::default()
     }
 }
