@@ -2,9 +2,9 @@
 
 use super::holders;
 use super::registry::PolicyInfo;
-use crate::ids::RequestId;
+use crate::ids::{Rank, RequestId};
 use crate::parallelism::Parallelism;
-use crate::scheduler::phase::Phase;
+use crate::scheduler::phase::{Phase, RankPhase};
 use crate::scheduler::{Key, Plan, Policy, RequestView, View};
 use crate::task::Stage;
 use crate::units::Nanos;
@@ -53,6 +53,14 @@ impl Fallback {
         let ready: BTreeSet<RequestId> = view.ready().map(|request| request.id()).collect();
         for paused in view.requests().filter(|request| request.phase() == Phase::Paused) {
             plan.resume(paused.id());
+        }
+        let held = |rank: &Rank| {
+            matches!(view.rank_phase(*rank), RankPhase::Reserved | RankPhase::Draining)
+        };
+        for rank in (0..view.world()).map(Rank).filter(held) {
+            // Free for the next decision.
+            plan.unreserve(rank);
+            plan.wake_at(view.now() + Nanos(1));
         }
         let others = view.requests().filter(|r| r.is_ready() && !ready.contains(&r.id()));
         let mut others: Vec<_> = others.map(|r| (r.request().arrival, r.id())).collect();
