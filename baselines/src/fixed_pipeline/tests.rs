@@ -1,3 +1,5 @@
+//! Tests of the fixed pipeline: order, routing, and what happens to requests of a lost group.
+
 use super::*;
 use crate::offer::ClassOffer;
 use crate::tables::{qwen, qwen_offers, request};

@@ -1,3 +1,5 @@
+//! Tests of logs: written, read back, replayed, damaged.
+
 use super::*;
 use flexdit_core::{Counters, Rank, RequestId, System};
 

@@ -1,3 +1,5 @@
+//! Tests of the lower bounds on instances small enough to solve by hand.
+
 use super::*;
 use crate::metrics::recorder::blank_request;
 

@@ -1,3 +1,5 @@
+//! Tests of the recorder on hand-written streams.
+
 use super::*;
 use crate::record::RankTime;
 use flexdit_core::{ArtifactId, ClassId, Edge, FailReason, Parallelism, RejectReason};

@@ -1,3 +1,5 @@
+//! Tests of the summary rows on hand-written records.
+
 use super::*;
 use crate::metrics::metric;
 use crate::metrics::recorder::blank_request;

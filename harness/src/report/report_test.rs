@@ -1,3 +1,5 @@
+//! Tests of whole reports, from a sample campaign.
+
 use super::sample;
 use super::*;
 use crate::plot::png;

@@ -1,3 +1,5 @@
+//! Tests of workloads as built from YAML.
+
 use super::fixture::{from_yaml, from_yaml_with, refusal};
 use flexdit_core::model::model;
 use flexdit_core::{ClassId, ModelId, Nanos};

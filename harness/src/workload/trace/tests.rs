@@ -1,3 +1,5 @@
+//! Tests of the trace importers, malformed lines included.
+
 use super::super::fixture::{from_yaml, refusal};
 use super::{csv, gf_dit, mooncake, vllm_omni};
 use crate::workload::export;
