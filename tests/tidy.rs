@@ -115,9 +115,9 @@ fn rust_files_are_short_narrow_and_say_what_they_own() {
 fn is_prose(line: &str) -> bool {
     let line = line.trim_start();
     let code = ["let ", "if ", "fn ", "pub ", "match ", "return ", "."];
-    let starts = |word: &&str| line.starts_with(word);
+    let starts = |word: &str| line.starts_with(word);
     line.starts_with("//")
-        || !code.iter().any(|word| starts(&word)) && !line.ends_with([';', '{', ','])
+        || !code.iter().any(|word| starts(word)) && !line.ends_with([';', '{', ','])
 }
 
 /// Functions by indentation, which rustfmt guarantees.

@@ -141,7 +141,7 @@ impl Chaos {
 
 impl Policy for Chaos {
     fn key(&self, request: &RequestView<'_>) -> Option<Key> {
-        (request.id().0 % 3 > 0).then_some([request.deadline().0, 0, 0])
+        (!request.id().0.is_multiple_of(3)).then_some([request.deadline().0, 0, 0])
     }
 
     fn decide(&mut self, view: &View<'_>, plan: &mut Plan<'_>) {

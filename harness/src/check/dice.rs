@@ -10,7 +10,7 @@ pub(super) struct Dice(Pcg64);
 impl Dice {
     /// The stream of `seed` for one purpose.
     pub(super) fn new(seed: u64, purpose: u64) -> Self {
-        Self(Pcg64::new(u128::from(seed) << 64 | 0x6368_6563_6b, u128::from(purpose)))
+        Self(Pcg64::new(u128::from(seed) << 64 | 0x0063_6865_636b, u128::from(purpose)))
     }
 
     /// A whole number from `low` to `high`, both included.
