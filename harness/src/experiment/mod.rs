@@ -1,7 +1,7 @@
 //! The experiment file: its keys, what they mean, and whether they make sense together.
 //!
 //! Owns every key outside `workload:`. Does not read profiles or build workloads. Invariant: an
-//! [`Experiment`] that [`Loaded::read`] returns has passed [`validate`](self::validate).
+//! [`Experiment`] that [`Loaded::read`] returns has passed every check.
 
 mod charges;
 mod choice;

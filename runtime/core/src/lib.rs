@@ -2,7 +2,7 @@
 //!
 //! Every system is a state machine ([`System`]): events in, commands out. Drivers (virtual time, CPU
 //! ranks, CUDA ranks) run it unchanged. This crate owns units, model geometry, requests, layouts,
-//! migration plans, cost tables, the elastic [`Scheduler`] and its policies. It does not
+//! migration plans, cost tables, the elastic [`Scheduler`](scheduler::Scheduler) and its policies. It does not
 //! generate workloads, measure anything, or know which driver runs it.
 //!
 //! Invariant: same inputs, same outputs, on every machine. `no_std` makes the compiler prove most of it.
