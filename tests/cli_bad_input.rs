@@ -209,6 +209,15 @@ fn a_profile_without_a_needed_layout_is_refused() {
 }
 
 #[test]
+fn a_static_system_that_would_turn_every_request_away_is_refused() {
+    assert_eq!(
+        message(&GOOD.replace("world: 2,", "world: 2, memory: 30GB,")),
+        "exp.yaml:11:43: systems[0].fixed-pipeline.degree: class `S` cannot run at degree 2: not \
+         priced, or more than the memory of a rank"
+    );
+}
+
+#[test]
 fn duplicate_request_ids_are_refused() {
     assert_eq!(
         imported("csv", "t.csv", "request_id,arrival_ms,height,width\na,0,512,512\na,5,512,512\n"),

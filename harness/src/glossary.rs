@@ -169,10 +169,13 @@ const CHARGES: &[(&str, &str)] = &[
         "planning",
         "`costs.planning`: what one decision takes, added to the control plane. Default 0.",
     ),
-    ("jitter", "`costs.jitter`: log-normal factor of mean 1 on stage durations. Default off."),
+    (
+        "jitter",
+        "`costs.jitter`: log-normal factor of mean 1 on every step, text encode and VAE decode, the same for every system. Default off.",
+    ),
     (
         "stragglers",
-        "`costs.stragglers`: some tasks, or all tasks of some ranks, take a multiple of their time. Default off.",
+        "`costs.stragglers`: some steps, or all work of some ranks, take a multiple of their time. Default off.",
     ),
     (
         "faults",

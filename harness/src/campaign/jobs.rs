@@ -127,7 +127,7 @@ fn searches(settings: &[Setting], workloads: &[Vec<Workload>]) -> Vec<Pending> {
             if !matches!(spec.kind, SystemKind::BestStatic(_)) {
                 continue;
             }
-            let builder = Builder::new(setting, &workloads[point][0], system);
+            let builder = Builder::new(setting, &workloads[point], system);
             let layouts = builder.static_layouts(&builder.offers());
             all.push(Pending { point, system, layouts });
         }
@@ -141,7 +141,7 @@ fn check(settings: &[Setting], workloads: &[Vec<Workload>]) -> Result<(), RunErr
         let Setting { experiment, document, book, .. } = setting;
         check_workload(experiment, document, &workloads[0].classes, book)?;
         for (index, system) in setting.experiment.systems.iter().enumerate() {
-            let builder = Builder::new(setting, &workloads[0], index);
+            let builder = Builder::new(setting, workloads, index);
             match &system.kind {
                 SystemKind::BestStatic(_) => builder.any_static()?,
                 kind => drop(builder.kind(kind)?),
@@ -195,7 +195,7 @@ impl Runner<'_> {
         let workload = &self.workloads[job.point][job.seed];
         let spec = &setting.experiment.systems[job.system];
         let seed = setting.experiment.seeds[job.seed];
-        let builder = Builder::new(setting, workload, job.system);
+        let builder = Builder::new(setting, &self.workloads[job.point], job.system);
         let system = match job.layout {
             Some(layout) => builder.candidate(layout)?,
             None => builder.kind(&spec.kind)?,

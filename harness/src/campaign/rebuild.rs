@@ -33,16 +33,16 @@ pub fn rebuild(header: &Header) -> Result<Rebuilt, InputError> {
     let index = index
         .ok_or_else(|| wrong(format!("names system `{}`, which is not there", header.system)))?;
     let workload = setting.workload(header.seed)?;
-    let builder = Builder::new(&setting, &workload, index);
+    let seeds = setting.experiment.seeds.iter();
+    let workloads: Vec<Workload> =
+        seeds.map(|&seed| setting.workload(seed)).collect::<Result<_, _>>()?;
+    let builder = Builder::new(&setting, &workloads, index);
     let system = match (&systems[index].kind, &header.layout) {
         (SystemKind::BestStatic(_), None) => {
             return Err(wrong("does not say which layout was the best".to_owned()));
         }
         (SystemKind::BestStatic(_), Some(name)) => {
-            // The candidates are those of the first seed, whichever seed is run.
-            let first = setting.workload(setting.experiment.seeds[0])?;
-            let search = Builder::new(&setting, &first, index);
-            let layouts = search.static_layouts(&search.offers());
+            let layouts = builder.static_layouts(&builder.offers());
             let layout = layouts.iter().find(|layout| layout.name() == *name);
             let layout = layout.ok_or_else(|| wrong(format!("names no static layout: {name}")))?;
             builder.candidate(layout)?

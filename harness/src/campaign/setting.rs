@@ -27,6 +27,8 @@ pub struct Setting {
     pub book: Arc<CostBook>,
     /// What policies believe.
     pub estimator: Arc<TableEstimator>,
+    /// What static layouts believe: the same, at every degree that is priced.
+    pub static_estimator: Arc<TableEstimator>,
     /// What is charged beside stage times.
     pub charges: Charges,
     /// How ranks fail.
@@ -68,6 +70,9 @@ impl Setting {
         let faults = experiment.costs.fault_model();
         Ok(Self {
             book: Arc::new(book),
+            static_estimator: Arc::new(
+                estimator.clone().with_degrees((1..=cluster.world).collect()),
+            ),
             estimator: Arc::new(estimator),
             folder: loaded.folder.clone(),
             experiment,
@@ -99,6 +104,11 @@ impl Setting {
             document: &self.document,
         };
         workload::build(&self.experiment.workload, &context)
+    }
+
+    /// What static layouts believe about a shape.
+    pub fn static_beliefs(&self, shape: &Shape) -> ShapeCosts {
+        self.static_estimator.costs(shape)
     }
 
     /// What policies believe about a shape.

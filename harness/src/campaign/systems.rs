@@ -10,6 +10,7 @@ use flexdit_baselines::{
     ClassOffer, FixedPipeline, Layout, LayoutError, Options, Pool, Routing, StaticLayout,
     static_candidates,
 };
+use flexdit_core::cost::{Estimator, TableEstimator};
 use flexdit_core::policy::{Params, Value, registry};
 use flexdit_core::scheduler::{Scheduler, SchedulerConfig};
 use flexdit_core::{ClassId, System};
@@ -18,7 +19,8 @@ use std::collections::BTreeMap;
 /// Builds systems of one sweep point for one workload.
 pub struct Builder<'a> {
     setting: &'a Setting,
-    workload: &'a Workload,
+    /// The workloads of all seeds: static layouts are cut once, by what all of them offer.
+    workloads: &'a [Workload],
     /// Key of the system in the file: `systems[2]`.
     key: String,
 }
@@ -28,8 +30,12 @@ pub type BoxedSystem = Box<dyn System + Send>;
 
 impl<'a> Builder<'a> {
     /// A builder for the system at `index` of the experiment's list.
-    pub fn new(setting: &'a Setting, workload: &'a Workload, index: usize) -> Self {
-        Self { setting, workload, key: format!("systems[{index}]") }
+    ///
+    /// # Panics
+    /// Without a workload.
+    pub fn new(setting: &'a Setting, workloads: &'a [Workload], index: usize) -> Self {
+        assert!(!workloads.is_empty(), "an experiment has a seed");
+        Self { setting, workloads, key: format!("systems[{index}]") }
     }
 
     /// The system of one kind; `BestStatic` is a search, not a system.
@@ -53,10 +59,12 @@ impl<'a> Builder<'a> {
                         (Routing::LeastWork, layout.with_class_map(map.collect()))
                     }
                 };
+                self.serves(&layout, "fixed-pipeline.degree")?;
                 Ok(self.pipeline(layout, routing, spec.replicated))
             }
             SystemKind::Legacy(spec) => {
                 let layout = self.layout(Layout::uniform(self.world(), self.world()), "legacy")?;
+                self.serves(&layout, "legacy")?;
                 Ok(self.pipeline(layout, Routing::LeastWork, spec.replicated))
             }
             SystemKind::Rssp(spec) => {
@@ -66,6 +74,7 @@ impl<'a> Builder<'a> {
                 let degrees: Option<BTreeMap<ClassId, u16>> = spec.degrees.as_ref().map(given);
                 let layout = Layout::rssp(self.world(), &self.offers(), degrees.as_ref());
                 let layout = self.layout(layout, "rssp")?;
+                self.serves(&layout, "rssp")?;
                 Ok(self.pipeline(layout, Routing::LeastWork, spec.replicated))
             }
             SystemKind::ClassMap(spec) => {
@@ -76,9 +85,15 @@ impl<'a> Builder<'a> {
                 };
                 let pools: Vec<Pool> = spec.pools.iter().map(pool).collect();
                 let layout = self.layout(Layout::pools(self.world(), &pools), "class-map.pools")?;
+                self.serves(&layout, "class-map.pools")?;
                 Ok(self.pipeline(layout, Routing::LeastWork, spec.replicated))
             }
-            SystemKind::Lanes(spec) => self.lanes(spec.policy.name(), spec.degree, spec.run_ahead),
+            SystemKind::Lanes(spec) => {
+                let layout =
+                    self.layout(Layout::uniform(self.world(), spec.degree), "lanes.degree")?;
+                self.serves(&layout, "lanes.degree")?;
+                self.lanes(spec.policy.name(), spec.degree, spec.run_ahead)
+            }
             SystemKind::Elastic(spec) => self.elastic(spec),
             SystemKind::BestStatic(_) => panic!("best-static is a search, not a system"),
         }
@@ -124,18 +139,19 @@ impl<'a> Builder<'a> {
 
     /// What each class offers, as the static layouts see it.
     pub fn offers(&self) -> Vec<ClassOffer> {
-        let mut counts = vec![0_u64; self.workload.classes.len()];
-        for request in &self.workload.requests {
+        let all = &self.workloads[0].classes;
+        let mut counts = vec![0_u64; all.len()];
+        for request in self.workloads.iter().flat_map(|workload| &workload.requests) {
             counts[request.class.index()] += 1;
         }
-        let classes = self.workload.classes.iter().enumerate().filter(|(at, _)| counts[*at] > 0);
+        let classes = all.iter().enumerate().filter(|(at, _)| counts[*at] > 0);
         classes
             .map(|(at, class)| ClassOffer {
                 class: ClassId(at as u16),
                 name: class.name.clone(),
                 share: counts[at] as f64,
                 steps: class.shape.steps,
-                costs: self.setting.beliefs(&class.shape),
+                costs: self.setting.static_beliefs(&class.shape),
             })
             .collect()
     }
@@ -152,14 +168,36 @@ impl<'a> Builder<'a> {
         layout.map_err(|error| self.error(key, error.to_string()))
     }
 
+    /// Refuses groups that would turn a class away: every class needs one, and must be feasible on each
+    /// of its groups by price, geometry and memory.
+    fn serves(&self, layout: &Layout, key: &str) -> Result<(), InputError> {
+        for offer in self.offers() {
+            let groups = layout.groups_of(offer.class);
+            if groups.is_empty() {
+                return Err(self.error(key, format!("no group serves class `{}`", offer.name)));
+            }
+            let mut degrees = groups.iter().map(|&group| layout.groups()[group].len() as u16);
+            if let Some(degree) = degrees.find(|&degree| offer.time(degree).is_none()) {
+                let message = format!(
+                    "class `{}` cannot run at degree {degree}: not priced, or more than the memory of a \
+                     rank",
+                    offer.name
+                );
+                return Err(self.error(key, message));
+            }
+        }
+        Ok(())
+    }
+
     fn pipeline(&self, layout: Layout, routing: Routing, replicated: bool) -> BoxedSystem {
         let options = Options { routing, replicated, ..Options::default() };
-        Box::new(FixedPipeline::new(layout, options, self.setting.estimator.clone()))
+        let estimator = self.setting.static_estimator.clone();
+        Box::new(FixedPipeline::new(layout, options, estimator))
     }
 
     /// A class that [`check_workload`](crate::experiment::check_workload) has found.
     fn class(&self, name: &str) -> ClassId {
-        let at = self.workload.classes.iter().position(|class| class.name == name);
+        let at = self.workloads[0].classes.iter().position(|class| class.name == name);
         ClassId(at.expect("checked with the workload") as u16)
     }
 
@@ -169,7 +207,7 @@ impl<'a> Builder<'a> {
             params = params.with("run-ahead", Value::Flag(run_ahead));
         }
         let config = SchedulerConfig::new(self.world());
-        self.scheduler(policy, &params, config, None)
+        self.scheduler(policy, &params, config, &self.setting.static_estimator)
     }
 
     fn elastic(&self, spec: &Elastic) -> Result<BoxedSystem, InputError> {
@@ -177,10 +215,14 @@ impl<'a> Builder<'a> {
             hint: refusal.hint,
             ..self.error(&format!("elastic.{}", refusal.key), refusal.message)
         })?;
-        for offer in self.offers() {
-            let allowed = |degree: u16| spec.degrees.as_ref().is_none_or(|d| d.contains(&degree));
-            if offer.costs.encode.is_none() || !offer.degrees().any(allowed) {
-                let message = format!("no layout of class `{}` is priced and fits", offer.name);
+        let mut estimator = (*self.setting.estimator).clone();
+        if let Some(degrees) = &spec.degrees {
+            estimator = estimator.with_degrees(degrees.clone());
+        }
+        for class in &self.workloads[0].classes {
+            let costs = estimator.costs(&class.shape);
+            if costs.encode.is_none() || costs.steps.is_empty() || costs.decodes.is_empty() {
+                let message = format!("no layout of class `{}` is priced and fits", class.name);
                 return Err(self.error("elastic", message));
             }
         }
@@ -188,7 +230,7 @@ impl<'a> Builder<'a> {
         config.admission = spec.admission.unwrap_or(config.admission);
         config.credits = spec.credits.unwrap_or(config.credits);
         config.retries = spec.retries.unwrap_or(config.retries);
-        self.scheduler(info.name, &params, config, spec.degrees.as_deref())
+        self.scheduler(info.name, &params, config, &estimator)
     }
 
     fn scheduler(
@@ -196,15 +238,11 @@ impl<'a> Builder<'a> {
         policy: &str,
         params: &Params,
         config: SchedulerConfig,
-        degrees: Option<&[u16]>,
+        estimator: &TableEstimator,
     ) -> Result<BoxedSystem, InputError> {
         let policy = registry::build(policy, params, config.world)
             .map_err(|error| self.error("elastic", error.to_string()))?;
-        let mut estimator = (*self.setting.estimator).clone();
-        if let Some(degrees) = degrees {
-            estimator = estimator.with_degrees(degrees.to_vec());
-        }
-        let estimator = Box::new(estimator);
-        Ok(Box::new(Scheduler::new(config, Box::new(Guard::new(policy)), estimator)))
+        let (policy, estimator) = (Box::new(Guard::new(policy)), Box::new(estimator.clone()));
+        Ok(Box::new(Scheduler::new(config, policy, estimator)))
     }
 }

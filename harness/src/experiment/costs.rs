@@ -92,7 +92,8 @@ pub enum GroupSetup {
     Free,
     /// Every multi-rank task pays this (group-free collectives).
     PerUse(Duration),
-    /// A task pays this when its group differs from the one its request had before.
+    /// A denoise task pays this when its rank set differs from that of its request's last one, whatever
+    /// their widths; the first one pays if it has several ranks (a reconfiguration).
     Fixed(Duration),
     /// The first task on a rank set pays this (communicators); later ones find it in a cache.
     FirstUse(FirstUse),
@@ -164,13 +165,13 @@ pub struct Jitter {
     pub cv: f64,
 }
 
-/// Some tasks, or all tasks of some ranks, take longer.
+/// Some steps, or all work of some ranks, take longer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Stragglers {
-    /// Chance that a task is slow; 0 to 1, default 0.
+    /// Chance that a step (or a text encode or VAE decode) is slow; 0 to 1, default 0.
     pub probability: f64,
-    /// A slow task's duration is multiplied by this; at least 1, default 1.
+    /// A slow step's duration is multiplied by this; at least 1, default 1.
     pub factor: f64,
     /// Ranks that are always slow; the slowest rank of a group sets its pace.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -3,7 +3,7 @@
 use super::expect::Expectation;
 use super::{Cluster, Costs, Experiment, Faults, LanePolicy, SystemKind};
 use crate::input::{Document, InputError, suggestion};
-use crate::metrics::METRICS;
+use crate::metrics::{Better, METRICS, metric};
 use crate::policies;
 use crate::quantity::Duration;
 use flexdit_core::model::{GPUS, MODELS};
@@ -246,7 +246,12 @@ impl Check<'_> {
             }
             SystemKind::BestStatic(spec) => {
                 let names: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
-                self.known("metric", &format!("{key}.metric"), &spec.metric, &names)
+                let key = format!("{key}.metric");
+                self.known("metric", &key, &spec.metric, &names)?;
+                let directed = metric(&spec.metric).is_some_and(|m| m.better != Better::Neither);
+                self.require(directed, &key, || {
+                    format!("`{}` is neither better high nor low", spec.metric)
+                })
             }
             SystemKind::Elastic(spec) => match policies::resolve(spec) {
                 Ok(_) => {

@@ -113,10 +113,11 @@ pub fn setup(loaded: &Loaded, setting: &Setting, workloads: &[Workload]) -> Vec<
             format!("{expected}realised {mean:.3} (mean over seeds)")
         }
     };
+    let published = setting.memory.is_some() && experiment.cluster.memory.is_none();
     let mut facts = vec![
         fact("model", models.join(", "), None),
         fact("cluster", cluster_words(setting), None),
-        fact("memory of a rank", memory, Some(Label::Published)),
+        fact("memory of a rank", memory, published.then_some(Label::Published)),
         fact(
             "requests",
             if least == most {
@@ -214,7 +215,7 @@ pub fn charges(setting: &Setting) -> Vec<Charge> {
             jitter,
             charged.jitter == 0.0,
             None,
-            "log-normal factor on task times, the same for every system",
+            "log-normal factor on every step, the same for every system",
         ),
         charge(
             "stragglers",
@@ -268,7 +269,9 @@ fn setup_words(setup: GroupSetup) -> String {
     match setup {
         GroupSetup::Free => "free".to_owned(),
         GroupSetup::PerUse(time) => format!("{time} for every task on several ranks"),
-        GroupSetup::Fixed(time) => format!("{time} when a request's rank set changes"),
+        GroupSetup::Fixed(time) => format!(
+            "{time} when a request's denoise rank set changes, or begins with several ranks"
+        ),
         GroupSetup::FirstUse { cost, capacity: 0 } => {
             format!("{cost} at the first use of a rank set")
         }
@@ -282,7 +285,7 @@ fn straggler_words(charges: &Charges) -> String {
     let slow = &charges.stragglers;
     let mut words = Vec::new();
     if slow.probability > 0.0 {
-        words.push(format!("{} of tasks take {} times as long", slow.probability, slow.factor));
+        words.push(format!("{} of steps take {} times as long", slow.probability, slow.factor));
     }
     words.extend(
         slow.slow_ranks.iter().map(|(rank, by)| format!("rank {rank} is {by} times slower")),

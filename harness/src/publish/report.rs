@@ -23,7 +23,7 @@ pub fn report_input(loaded: &Loaded, finished: &Finished, manifest: &Manifest) -
         .map(|system| {
             let mut description = notes::describe(&system.kind, world);
             if let SystemKind::Rssp(crate::experiment::Rssp { degrees: None, .. }) = system.kind {
-                description += &rssp_layout(setting, &finished.workloads[point][0]);
+                description += &rssp_layout(setting, &finished.workloads[point]);
             }
             let won =
                 finished.searches.iter().find(|s| s.point == point && s.system == system.name);
@@ -38,7 +38,7 @@ pub fn report_input(loaded: &Loaded, finished: &Finished, manifest: &Manifest) -
         })
         .collect();
     input.title = format!("{}: elastic and fixed parallelism compared", experiment.name);
-    input.lead = lead(finished);
+    input.lead = lead(finished, point);
     input.label = Label::Simulated;
     input.setup = notes::setup(loaded, setting, &finished.workloads[point]);
     input.charges = notes::charges(setting);
@@ -62,10 +62,10 @@ fn headline_point(loaded: &Loaded) -> usize {
 }
 
 /// `: 1xsp2+2xsp1`, the cut that offered work decides; nothing when the degrees are given.
-fn rssp_layout(setting: &Setting, workload: &Workload) -> String {
-    let offers = Builder::new(setting, workload, 0).offers();
+fn rssp_layout(setting: &Setting, workloads: &[Workload]) -> String {
+    let offers = Builder::new(setting, workloads, 0).offers();
     let layout = Layout::rssp(setting.world(), &offers, None);
-    layout.map_or(String::new(), |layout| format!(": {} on the first seed", layout.name()))
+    layout.map_or(String::new(), |layout| format!(": {}", layout.name()))
 }
 
 /// `1 seed`, `3 seeds`.
@@ -73,8 +73,8 @@ fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-fn lead(finished: &Finished) -> Vec<String> {
-    let setting = &finished.settings[0];
+fn lead(finished: &Finished, point: usize) -> Vec<String> {
+    let setting = &finished.settings[point];
     let experiment = &setting.experiment;
     let models: Vec<&str> = setting.models.iter().map(|model| model.name).collect();
     let mut lead = Vec::new();

@@ -68,7 +68,8 @@ pub enum GroupSetup {
     Free,
     /// Group-free collectives: every task on several ranks pays.
     PerUse(Nanos),
-    /// A reconfiguration pays: a task on several ranks whose rank set is not that of the request's last such task.
+    /// A reconfiguration pays: a denoise task whose rank set is not that of the request's last one, of
+    /// whatever width. The first one pays if it has several ranks.
     Fixed(Nanos),
     /// Communicators: the first use of a rank set pays; the least recently used falls out of the cache.
     FirstUse {
@@ -86,12 +87,12 @@ impl Default for GroupSetup {
     }
 }
 
-/// Tasks that take longer than they should.
+/// Work that takes longer than it should.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stragglers {
-    /// Chance that a task is slow, 0 to 1.
+    /// Chance that a step (or a single-rank stage) is slow, 0 to 1.
     pub probability: f64,
-    /// How many times longer a slow task takes, at least 1.
+    /// How many times longer a slow step takes, at least 1.
     pub factor: f64,
     /// Ranks that are always slow: `(rank, factor)`; the slowest rank of a group sets its pace.
     pub slow_ranks: Vec<(u16, f64)>,

@@ -1,7 +1,7 @@
 //! Charging group set-up by communication mode.
 
 use crate::charges::GroupSetup;
-use flexdit_core::{Group, Nanos, Rank, RequestId};
+use flexdit_core::{Group, Nanos, Rank, RequestId, Stage, Task};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which groups exist, and what the next one costs.
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Setups {
     mode: GroupSetup,
     prebuilt: BTreeSet<Group>,
-    /// Last multi-rank set of each live request; only kept in the mode that needs it.
+    /// Ranks of each live request's last denoise task; only kept in the mode that needs it.
     last: BTreeMap<RequestId, Group>,
     /// Communicators by rank set, with the tick of their last use.
     cache: BTreeMap<Group, u64>,
@@ -22,35 +22,37 @@ impl Setups {
         Self { mode, prebuilt, last: BTreeMap::new(), cache: BTreeMap::new(), tick: 0 }
     }
 
-    /// What it costs `request` to use a group of these ranks now; `None` when nothing is formed.
-    pub(crate) fn charge(&mut self, request: RequestId, active: &[Rank]) -> Option<Nanos> {
-        if active.len() < 2 || self.mode == GroupSetup::Free {
-            return None;
-        }
-        if self.prebuilt.is_empty() && matches!(self.mode, GroupSetup::PerUse(_)) {
-            return self.price();
-        }
-        let set = sorted(active);
-        if self.prebuilt.contains(&set) {
-            return None;
-        }
+    /// What it costs to run `task` on its ranks now; `None` when nothing is formed.
+    pub(crate) fn charge(&mut self, task: &Task) -> Option<Nanos> {
+        let active = task.active();
+        let several = active.len() > 1;
         match self.mode {
             GroupSetup::Free => None,
-            GroupSetup::PerUse(_) => self.price(),
-            GroupSetup::Fixed(cost) => {
-                let same = self.last.get(&request) == Some(&set);
-                self.last.insert(request, set);
-                (!same).then_some(cost)
+            GroupSetup::PerUse(cost) => {
+                (several && (self.prebuilt.is_empty() || !self.is_prebuilt(active))).then_some(cost)
             }
-            GroupSetup::FirstUse { cost, capacity } => self.first_use(set, cost, capacity),
+            GroupSetup::Fixed(cost) => {
+                let set = sorted(active);
+                let free = self.prebuilt.contains(&set);
+                let last = self.last.get(&task.request);
+                let pays = last.map_or(several, |last| *last != set) && !free;
+                if task.stage == Stage::Denoise {
+                    self.last.insert(task.request, set);
+                    return pays.then_some(cost);
+                }
+                // Other stages come and go on their own ranks; only a group of several is formed.
+                (several && pays).then_some(cost)
+            }
+            GroupSetup::FirstUse { cost, capacity } => {
+                let set = sorted(active);
+                let formed = several && !self.prebuilt.contains(&set);
+                if formed { self.first_use(set, cost, capacity) } else { None }
+            }
         }
     }
 
-    fn price(&self) -> Option<Nanos> {
-        match self.mode {
-            GroupSetup::PerUse(cost) => Some(cost),
-            _ => None,
-        }
+    fn is_prebuilt(&self, active: &[Rank]) -> bool {
+        self.prebuilt.contains(&sorted(active))
     }
 
     fn first_use(&mut self, set: Group, cost: Nanos, capacity: u32) -> Option<Nanos> {
@@ -85,30 +87,42 @@ fn sorted(ranks: &[Rank]) -> Group {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flexdit_core::{ArtifactId, Parallelism, TaskId};
 
     const COST: Nanos = Nanos(7);
-    const R: RequestId = RequestId(0);
 
-    fn ranks(list: &[u16]) -> Vec<Rank> {
-        list.iter().map(|&rank| Rank(rank)).collect()
+    /// A denoise task of one request on these ranks.
+    fn task(ranks: &[u16]) -> Task {
+        Task {
+            id: TaskId(0),
+            request: RequestId(0),
+            stage: Stage::Denoise,
+            first_step: 0,
+            steps: 1,
+            parallelism: Parallelism::ulysses(ranks.len() as u8),
+            group: ranks.iter().map(|&rank| Rank(rank)).collect(),
+            output: ArtifactId::default(),
+        }
+    }
+
+    fn charges(mode: GroupSetup, tasks: &[&[u16]]) -> Vec<bool> {
+        let mut setups = Setups::new(mode, Vec::new());
+        tasks.iter().map(|ranks| setups.charge(&task(ranks)).is_some()).collect()
     }
 
     #[test]
     fn a_communicator_is_paid_once_until_it_falls_out_of_the_cache() {
         let mode = GroupSetup::FirstUse { cost: COST, capacity: 1 };
-        let mut setups = Setups::new(mode, Vec::new());
-        let charges: Vec<_> =
-            [&[0, 1], &[1, 0], &[1, 2], &[0, 1]].map(|set| setups.charge(R, &ranks(set))).to_vec();
-        assert_eq!(charges, [Some(COST), None, Some(COST), Some(COST)]);
+        let tasks: [&[u16]; 5] = [&[0, 1], &[1, 0], &[1, 2], &[0, 1], &[3]];
+        assert_eq!(charges(mode, &tasks), [true, false, true, true, false]);
     }
 
     #[test]
-    fn a_fixed_price_is_paid_when_the_rank_set_changes() {
-        let mut setups = Setups::new(GroupSetup::Fixed(COST), Vec::new());
-        assert_eq!(setups.charge(R, &ranks(&[0, 1])), Some(COST));
-        assert_eq!(setups.charge(R, &ranks(&[0, 1])), None);
-        assert_eq!(setups.charge(R, &ranks(&[0])), None);
-        assert_eq!(setups.charge(R, &ranks(&[2, 1])), Some(COST));
+    fn a_fixed_price_is_paid_whenever_the_rank_set_changes() {
+        let tasks: [&[u16]; 6] = [&[0, 1], &[1, 0], &[0], &[2], &[2], &[2, 1]];
+        let paid = charges(GroupSetup::Fixed(COST), &tasks);
+        assert_eq!(paid, [true, false, true, true, false, true]);
+        assert_eq!(charges(GroupSetup::Fixed(COST), &[&[3], &[3]]), [false, false]);
     }
 
     #[test]
@@ -120,8 +134,8 @@ mod tests {
             GroupSetup::FirstUse { cost: COST, capacity: 0 },
         ] {
             let mut setups = Setups::new(mode, prebuilt.clone());
-            assert_eq!(setups.charge(R, &ranks(&[1, 0])), None);
-            assert_eq!(setups.charge(R, &ranks(&[1, 2])), Some(COST));
+            assert_eq!(setups.charge(&task(&[1, 0])), None);
+            assert_eq!(setups.charge(&task(&[1, 2])), Some(COST));
         }
     }
 }

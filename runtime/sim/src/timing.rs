@@ -95,10 +95,8 @@ impl Timing {
     /// Price of a task that is about to start; `None` when the profile has no such layout.
     pub(crate) fn charge(&mut self, task: &Task) -> Option<Charge> {
         let unit = self.stage_time(task.request, task.stage, task.parallelism)?;
-        let base = unit * u64::from(task.steps.max(1));
-        let factor = self.noise.factor(task);
-        let compute = if factor == 1.0 { base } else { base.scale(factor) };
-        let setup = self.setups.charge(task.request, task.active());
+        let compute = self.noise.time(task, unit);
+        let setup = self.setups.charge(task);
         self.group_setups += u64::from(setup.is_some());
         // Profiles price groups within one node.
         self.extrapolated |= !self.charges.one_node(task.active());
