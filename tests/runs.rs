@@ -154,7 +154,7 @@ fn check_replay(run: &RunRecord, steps: Vec<Step>, finished: &Finished) {
     if matches!(systems[index].kind, SystemKind::BestStatic(_)) {
         return;
     }
-    let builder = Builder::new(setting, &finished.workloads[run.point][0], index);
+    let builder = Builder::new(setting, &finished.workloads[run.point], index);
     let mut system = builder.kind(&systems[index].kind).expect("it was built before");
     let found = log::replay(steps.into_iter().map(Ok), &mut *system).expect("steps in memory");
     assert!(found.divergence.is_none(), "{}", found.divergence.expect("just seen"));
