@@ -66,7 +66,7 @@ pub enum StaticLayout {
         /// Names of the classes of each pool.
         names: Vec<String>,
     },
-    /// Each class at its best static degree, the world cut by offered work.
+    /// Each class at its best static degree if one group of each fits, the world cut by offered work.
     Rssp {
         /// Whether all ranks run text encode and VAE decode.
         replicated: bool,

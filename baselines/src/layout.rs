@@ -42,8 +42,8 @@ pub enum LayoutError {
     /// A class is in two pools.
     #[error("{0} is mapped to two pools")]
     ClassTwice(ClassId),
-    /// A class can run at no degree of this world.
-    #[error("{0} is feasible at no degree up to the world")]
+    /// A class can run at no degree that this world has room for.
+    #[error("{0} is feasible at no degree that fits the world")]
     Infeasible(ClassId),
 }
 
@@ -131,8 +131,9 @@ impl Layout {
         Ok(layout)
     }
 
-    /// RSSP: each class at its best static degree (or the one that `map` gives it), the world cut
-    /// in proportion to the work offered at each degree.
+    /// RSSP: each class at its best static degree (or the one that `map` gives it), changed until one
+    /// group of every degree fits the world, which is cut in proportion to the work offered at each
+    /// degree ([`pools_by_work`]).
     ///
     /// # Errors
     /// As [`Layout::pools`]; a class that is feasible nowhere.
@@ -146,7 +147,7 @@ impl Layout {
             check(world, degree)?;
             degrees.insert(*class, degree);
         }
-        Self::pools(world, &pools_by_work(world, offers, &degrees))
+        Self::pools(world, &pools_by_work(world, offers, &degrees)?)
     }
 
     /// The same groups, each class restricted to the ones `map` lists; classes that it does not

@@ -190,7 +190,10 @@ const SYSTEMS: &[(&str, &str)] = &[
         "Equal groups made at start-up. A request runs on one group from text encode to VAE decode, first in, first out, all ranks held throughout. With the degree of the whole world it is the paper's baseline.",
     ),
     ("legacy", "The fixed pipeline on one group of all ranks."),
-    ("rssp", "Each class at its best static degree, the world cut by the work offered."),
+    (
+        "rssp",
+        "Each class at the degree at which it is fastest alone, changed until one group of every degree fits the world, which is cut by the work offered.",
+    ),
     ("class-map", "Fixed pipelines in pools, each for some classes."),
     (
         "lanes",

@@ -12,11 +12,11 @@ use crate::routing::Routing;
 use chain::{Chain, Sequence};
 use flexdit_core::cost::{Estimator, ShapeCosts};
 use flexdit_core::{
-    ArtifactId, ClassId, Command, Counters, Event, FailReason, Group, Nanos, Rank, RejectReason,
-    Request, RequestId, Shape, System, TaskId,
+    ArtifactId, Command, Counters, Event, FailReason, Group, Nanos, Rank, RejectReason, Request,
+    RequestId, Shape, System, TaskId,
 };
 use group::{Ended, GroupState};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a fixed pipeline can be told beside its layout.
@@ -72,9 +72,12 @@ pub struct FixedPipeline {
     group_of: Vec<Option<usize>>,
     rank_up: Vec<bool>,
     live: BTreeMap<RequestId, Live>,
-    /// Requests none of whose groups is up, in order.
-    homeless: VecDeque<RequestId>,
-    turns: BTreeMap<ClassId, usize>,
+    /// Requests none of whose groups is up.
+    homeless: Vec<RequestId>,
+    /// Requests to bind once all events of this step are in: new, displaced, or homeless until now.
+    unbound: Vec<RequestId>,
+    /// Cursor of the round-robin over each list of groups; classes with the same groups share it.
+    turns: BTreeMap<Vec<usize>, usize>,
     /// Groups that may be able to start a request.
     dirty: Vec<usize>,
     sequence: Sequence,
@@ -101,7 +104,8 @@ impl FixedPipeline {
             group_of,
             rank_up: vec![true; world],
             live: BTreeMap::new(),
-            homeless: VecDeque::new(),
+            homeless: Vec::new(),
+            unbound: Vec::new(),
             turns: BTreeMap::new(),
             dirty: Vec::new(),
             sequence: Sequence::default(),
@@ -131,7 +135,7 @@ impl FixedPipeline {
         costs.remaining(request.shape.steps, true, true, degree as u16)
     }
 
-    fn arrive(&mut self, now: Nanos, request: Request, out: &mut Vec<Command>) {
+    fn arrive(&mut self, request: Request, out: &mut Vec<Command>) {
         let reject = |why| Command::Reject { request: request.id, why };
         if self.live.len() >= self.options.max_live {
             return out.push(reject(RejectReason::QueueFull));
@@ -149,12 +153,23 @@ impl FixedPipeline {
             cancelled: false,
         };
         self.live.insert(request.id, live);
-        self.bind(now, request.id);
+        self.unbound.push(request.id);
     }
 
     fn estimate_on(&mut self, request: &Request, group: usize) -> Option<Nanos> {
         let degree = self.groups[group].ranks.len();
         self.estimate(request, degree)
+    }
+
+    /// Binds, first come first, what no group has yet: the events of a step are all in, so groups
+    /// that came up in one instant share the load, and what a lost group ran precedes what it queued.
+    fn bind_all(&mut self, now: Nanos) {
+        let mut unbound = std::mem::take(&mut self.unbound);
+        unbound.sort_unstable_by_key(|id| (self.live[id].request.arrival, *id));
+        for id in unbound.drain(..) {
+            self.bind(now, id);
+        }
+        self.unbound = unbound;
     }
 
     /// Queues a live request on a group that is up and can run it; without one it waits for a rank.
@@ -163,19 +178,28 @@ impl FixedPipeline {
         let request = self.live[&id].request;
         let costs = self.costs_of(&request.shape);
         let groups = &self.groups;
-        let turn = self.turns.entry(request.class).or_default();
+        let candidates = self.layout.groups_of(request.class);
+        let mut first = 0;
+        let turn = match self.options.routing {
+            Routing::LeastWork => &mut first,
+            Routing::RoundRobin => {
+                if !self.turns.contains_key(candidates) {
+                    self.turns.insert(candidates.to_vec(), 0);
+                }
+                self.turns.get_mut(candidates).expect("just inserted")
+            }
+        };
         let estimate = |group: usize| {
             let degree = groups[group].ranks.len() as u16;
             costs.remaining(request.shape.steps, true, true, degree)
         };
-        let picked =
-            self.options.routing.pick(self.layout.groups_of(request.class), turn, |group| {
-                let work = groups[group].unfinished(now)?;
-                estimate(group).map(|_| work)
-            });
+        let picked = self.options.routing.pick(candidates, turn, |group| {
+            let work = groups[group].unfinished(now)?;
+            estimate(group).map(|_| work)
+        });
         let Some((group, estimate)) = picked.and_then(|group| Some((group, estimate(group)?)))
         else {
-            return self.homeless.push_back(id);
+            return self.homeless.push(id);
         };
         let live = self.live.get_mut(&id).expect("the caller binds live requests");
         live.group = group;
@@ -192,43 +216,40 @@ impl FixedPipeline {
             live.cancelled = true;
             return;
         }
-        match self.homeless.iter().position(|&waiting| waiting == id) {
-            Some(at) => drop(self.homeless.remove(at)),
-            None => group.forget(live.estimate),
+        let waits = |list: &mut Vec<RequestId>| {
+            let at = list.iter().position(|&waiting| waiting == id);
+            at.map(|at| list.swap_remove(at)).is_some()
+        };
+        if !waits(&mut self.homeless) && !waits(&mut self.unbound) {
+            group.forget(live.estimate);
         }
         self.live.remove(&id);
         out.push(Command::Reject { request: id, why: RejectReason::Cancelled });
     }
 
-    fn rank_down(&mut self, now: Nanos, rank: Rank) {
+    fn rank_down(&mut self, rank: Rank) {
         if !std::mem::replace(&mut self.rank_up[rank.index()], false) {
             return;
         }
         let Some(group) = self.group_of[rank.index()] else { return };
-        for id in self.groups[group].lose_rank() {
-            if self.live.contains_key(&id) {
-                self.bind(now, id);
-            }
-        }
+        let queue = self.groups[group].lose_rank();
+        self.unbound.extend(queue.into_iter().filter(|id| self.live.contains_key(id)));
     }
 
-    fn rank_up(&mut self, now: Nanos, rank: Rank) {
+    fn rank_up(&mut self, rank: Rank) {
         if std::mem::replace(&mut self.rank_up[rank.index()], true) {
             return;
         }
         let Some(group) = self.group_of[rank.index()] else { return };
         if self.groups[group].regain_rank() {
             self.dirty.push(group);
-            for id in std::mem::take(&mut self.homeless) {
-                self.bind(now, id);
-            }
+            self.unbound.append(&mut self.homeless);
         }
     }
 
     /// Counts one report; ends the group's request with the last one.
     fn report(
         &mut self,
-        now: Nanos,
         (task, rank): (TaskId, Rank),
         failed: Option<FailReason>,
         out: &mut Vec<Command>,
@@ -236,10 +257,10 @@ impl FixedPipeline {
         let Some(group) = self.group_of[rank.index()] else { return };
         let Some(ended) = self.groups[group].report(task, failed) else { return };
         self.dirty.push(group);
-        self.end(now, group, ended, out);
+        self.end(group, ended, out);
     }
 
-    fn end(&mut self, now: Nanos, group: usize, ended: Ended, out: &mut Vec<Command>) {
+    fn end(&mut self, group: usize, ended: Ended, out: &mut Vec<Command>) {
         let id = ended.request;
         let live = self.live.get_mut(&id).expect("a running request is live");
         let first = live.version + 1;
@@ -265,7 +286,7 @@ impl FixedPipeline {
             Some(_) => {
                 live.retries += 1;
                 debug_assert_eq!(live.group, group);
-                return self.bind(now, id);
+                return self.unbound.push(id);
             }
         };
         self.live.remove(&id);
@@ -293,18 +314,19 @@ impl System for FixedPipeline {
     fn step(&mut self, now: Nanos, events: &[Event], out: &mut Vec<Command>) -> Option<Nanos> {
         for event in events {
             match event {
-                Event::RankDown(rank) => self.rank_down(now, *rank),
-                Event::RankUp(rank) => self.rank_up(now, *rank),
+                Event::RankDown(rank) => self.rank_down(*rank),
+                Event::RankUp(rank) => self.rank_up(*rank),
                 Event::Failed { task, rank, why } => {
-                    self.report(now, (*task, *rank), Some(*why), out);
+                    self.report((*task, *rank), Some(*why), out);
                 }
-                Event::Finished { task, rank, .. } => self.report(now, (*task, *rank), None, out),
+                Event::Finished { task, rank, .. } => self.report((*task, *rank), None, out),
                 // Ranks execute in sequence order, so a task that needs a transfer waits for it there.
                 Event::Migrated { .. } => {}
                 Event::Cancelled(id) => self.cancel(*id, out),
-                Event::Arrived(request) => self.arrive(now, *request, out),
+                Event::Arrived(request) => self.arrive(*request, out),
             }
         }
+        self.bind_all(now);
         let mut dirty = std::mem::take(&mut self.dirty);
         dirty.sort_unstable();
         dirty.dedup();

@@ -35,6 +35,10 @@ impl Bench {
 
     /// Reports every task among `commands` as finished, or failed, on all its ranks.
     fn answer(&mut self, commands: &[Command], why: Option<FailReason>) -> Vec<Command> {
+        self.step(&Self::reports(commands, why))
+    }
+
+    fn reports(commands: &[Command], why: Option<FailReason>) -> Vec<Event> {
         let mut events = Vec::new();
         for command in commands {
             let Command::Launch(task) = command else { continue };
@@ -46,7 +50,7 @@ impl Bench {
                 });
             }
         }
-        self.step(&events)
+        events
     }
 }
 
@@ -173,10 +177,11 @@ fn a_lost_group_gives_its_requests_to_the_others_and_takes_new_ones_when_it_is_b
     let second = bench.arrive(1, 0);
     bench.arrive(2, 0);
     bench.arrive(3, 0);
-    bench.step(&[Event::RankDown(Rank(0))]);
-    bench.answer(&first, Some(FailReason::RankDown));
+    let mut lost = vec![Event::RankDown(Rank(0))];
+    lost.extend(Bench::reports(&first, Some(FailReason::RankDown)));
+    bench.step(&lost);
     assert_eq!(bench.system.counters().live, 4);
-    // All others wait for rank 1 now: what was queued there, what was queued on rank 0, what it ran.
+    // All others wait for rank 1 now: what was queued there, what rank 0 ran, what was queued on it.
     let mut running = second;
     let mut order = Vec::new();
     for _ in 0..3 {
@@ -185,7 +190,7 @@ fn a_lost_group_gives_its_requests_to_the_others_and_takes_new_ones_when_it_is_b
         running.retain(|command| matches!(command, Command::Launch(_)));
     }
     let on_one = |id: u32| (id, "{1}".to_owned());
-    assert_eq!(order, [on_one(3), on_one(2), on_one(0)]);
+    assert_eq!(order, [on_one(3), on_one(0), on_one(2)]);
     bench.step(&[Event::RankUp(Rank(0))]);
     assert_eq!(groups(&bench.arrive(4, 0)), [(4, "{0}".to_owned())]);
 }
@@ -208,6 +213,49 @@ fn without_any_group_requests_wait_for_a_rank_and_retries_are_bounded() {
         assert_eq!(groups(&started), [(0, "{0}".to_owned())], "attempt {attempt}");
     }
     unreachable!("the last attempt returns");
+}
+
+#[test]
+fn groups_that_come_back_in_one_instant_share_what_waited() {
+    let mut bench = Bench::uniform(2, 1);
+    bench.step(&[Event::RankDown(Rank(0)), Event::RankDown(Rank(1))]);
+    for id in 0..4 {
+        assert!(bench.arrive(id, 0).is_empty());
+    }
+    assert_eq!(show(&bench.step(&[Event::Cancelled(RequestId(1))])), "reject 1 Cancelled");
+    let up = bench.step(&[Event::RankUp(Rank(0)), Event::RankUp(Rank(1))]);
+    assert_eq!(groups(&up), [(0, "{0}".to_owned()), (2, "{1}".to_owned())]);
+    assert_eq!(groups(&bench.answer(&up, None)), [(3, "{0}".to_owned())]);
+}
+
+#[test]
+fn a_request_cancelled_in_the_instant_it_loses_its_group_is_not_bound_again() {
+    let mut bench = Bench::uniform(2, 1);
+    for id in 0..4 {
+        bench.arrive(id, 0);
+    }
+    let events = [Event::RankDown(Rank(0)), Event::Cancelled(RequestId(2))];
+    assert_eq!(show(&bench.step(&events)), "reject 2 Cancelled");
+    assert_eq!(bench.system.counters().live, 3);
+}
+
+#[test]
+fn classes_with_the_same_groups_take_turns_together() {
+    let options = Options { routing: Routing::RoundRobin, ..Options::default() };
+    let mut bench = Bench::new(Layout::uniform(2, 1).unwrap(), options);
+    let mut arrivals = Vec::new();
+    for (id, class) in [0, 1, 2, 0, 1, 2].into_iter().enumerate() {
+        arrivals.push(Event::Arrived(request(id as u32, class, Nanos(1))));
+    }
+    let mut running = bench.step(&arrivals);
+    let mut order = groups(&running);
+    for _ in 0..2 {
+        running = bench.answer(&running, None);
+        order.extend(groups(&running));
+        running.retain(|command| matches!(command, Command::Launch(_)));
+    }
+    let on = |id: u32| (id, format!("{{{}}}", id % 2));
+    assert_eq!(order, (0..6).map(on).collect::<Vec<_>>());
 }
 
 #[test]

@@ -41,12 +41,16 @@ pub fn describe(kind: &SystemKind, world: u16) -> String {
         }
         SystemKind::Legacy(_) => format!("fixed pipeline: {}, FIFO", groups(world)),
         SystemKind::Rssp(_) => {
-            "fixed pipelines, each class at the degree at which it is fastest alone".to_owned()
+            "fixed pipelines, each class at the degree at which it is fastest alone, changed until \
+             one group of every degree fits the world"
+                .to_owned()
         }
         SystemKind::ClassMap(spec) => {
             let pools = spec.pools.iter();
             let pools: Vec<_> = pools.map(|p| format!("{} x SP{}", p.groups, p.degree)).collect();
-            format!("fixed pipelines in pools: {}", pools.join(", "))
+            let used = spec.pools.iter().map(|p| p.groups.saturating_mul(p.degree));
+            let left = used.fold(world, u16::saturating_sub);
+            format!("fixed pipelines in pools: {}{}", pools.join(", "), unused(left))
         }
         SystemKind::Lanes(spec) => {
             format!(
@@ -77,6 +81,15 @@ pub fn describe(kind: &SystemKind, world: u16) -> String {
                 }
             }
         }
+    }
+}
+
+/// `, 2 ranks unused`; nothing if a static layout uses all. Idle ranks flatter what it is compared with.
+pub fn unused(ranks: u16) -> String {
+    match ranks {
+        0 => String::new(),
+        1 => ", 1 rank unused".to_owned(),
+        n => format!(", {n} ranks unused"),
     }
 }
 

@@ -65,7 +65,9 @@ fn headline_point(loaded: &Loaded) -> usize {
 fn rssp_layout(setting: &Setting, workloads: &[Workload]) -> String {
     let offers = Builder::new(setting, workloads, 0).offers();
     let layout = Layout::rssp(setting.world(), &offers, None);
-    layout.map_or(String::new(), |layout| format!(": {}", layout.name()))
+    layout.map_or(String::new(), |layout| {
+        format!(": {}{}", layout.name(), notes::unused(layout.unused()))
+    })
 }
 
 /// `1 seed`, `3 seeds`.
