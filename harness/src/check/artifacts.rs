@@ -1,6 +1,8 @@
 //! Which ranks hold something of which request, from the stream alone.
 
-use flexdit_core::{Command, Event, Group, Rank, RequestId, Task, TaskId, Transfer, TransferId};
+use flexdit_core::{
+    Command, Event, Group, Rank, RequestId, Stage, Task, TaskId, Transfer, TransferId,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Holders of every request's state.
@@ -82,7 +84,7 @@ impl Artifacts {
 
     /// Every computing rank has, or will have, its inputs.
     fn inputs(&mut self, task: &Task) -> Result<(), String> {
-        if task.output.version <= 1 {
+        if task.stage == Stage::TextEncode {
             return Ok(());
         }
         let coming = self.coming(task.request, task.id.0);

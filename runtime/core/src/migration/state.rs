@@ -120,24 +120,32 @@ impl Located {
         self.embeddings = self.embeddings.iter().copied().filter(|r| active.contains(r)).collect();
     }
 
-    /// The state without `rank`; `None` if something it held has no other copy. The group keeps its
-    /// order, so a lost shard's place is only given up when the layout is replicated.
-    pub fn without(&self, rank: Rank) -> Option<Self> {
-        let embeddings: Group = self.embeddings.iter().copied().filter(|r| *r != rank).collect();
+    /// The state without what lay on the ranks `gone`; `None` if some of it had no other copy.
+    ///
+    /// When a rank that computed is gone, one holder of each shard is kept, as a single guidance branch:
+    /// an intact branch if there is one. The other copies count as given up, their embeddings too.
+    pub fn without(&self, gone: &[Rank]) -> Option<Self> {
+        let left = |rank: &&Rank| !gone.contains(rank);
+        let embeddings: Group = self.embeddings.iter().filter(left).copied().collect();
         if embeddings.is_empty() && self.stage != Stage::VaeDecode {
             return None;
         }
-        if !self.active.contains(&rank) {
+        if self.active.iter().all(|rank| left(&rank)) {
             return Some(Self { embeddings, ..self.clone() });
         }
-        let replicated = layout_of(self.stage, self.parallelism).parts() == 1;
-        let active: Group = self.active.iter().copied().filter(|r| *r != rank).collect();
-        (replicated && !active.is_empty()).then(|| Self {
-            stage: self.stage,
-            parallelism: self.parallelism,
-            active,
-            embeddings,
-        })
+        let parts = layout_of(self.stage, self.parallelism).parts() as usize;
+        let intact = |branch: &&[Rank]| branch.len() == parts && branch.iter().all(|r| left(&r));
+        let active: Group = match self.active.chunks(parts.max(1)).find(intact) {
+            Some(branch) => Group::from(branch),
+            None => {
+                let holder = |part| self.active.iter().skip(part).step_by(parts).find(left);
+                (0..parts).map(|part| holder(part).copied()).collect::<Option<Group>>()?
+            }
+        };
+        let given_up = |rank: &Rank| self.active.contains(rank) && !active.contains(rank);
+        let embeddings = embeddings.iter().copied().filter(|rank| !given_up(rank)).collect();
+        let parallelism = Parallelism { cfg: 1, ..self.parallelism };
+        Some(Self { stage: self.stage, parallelism, active, embeddings })
     }
 }
 
@@ -148,7 +156,9 @@ fn before_has(before: Option<&Located>, rank: Rank) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::migration::migration;
     use crate::model::model;
+    use alloc::vec::Vec;
 
     fn ranks(ids: &[u16]) -> Group {
         ids.iter().map(|id| Rank(*id)).collect()
@@ -184,10 +194,37 @@ mod tests {
     fn losing_a_shard_loses_the_state_losing_a_replica_does_not() {
         let sharded =
             Located::after(None, Stage::Denoise, Parallelism::ulysses(2), &ranks(&[0, 1]));
-        assert_eq!(sharded.without(Rank(1)), None);
-        assert_eq!(sharded.without(Rank(5)), Some(sharded.clone()));
+        assert_eq!(sharded.without(&[Rank(1)]), None);
+        assert_eq!(sharded.without(&[Rank(5)]), Some(sharded.clone()));
         let both = Parallelism { cfg: 2, ..Parallelism::SINGLE };
         let branches = Located::after(None, Stage::Denoise, both, &ranks(&[0, 1]));
-        assert_eq!(branches.without(Rank(1)).map(|left| left.active), Some(ranks(&[0])));
+        assert_eq!(branches.without(&[Rank(1)]).map(|left| left.active), Some(ranks(&[0])));
+        assert_eq!(branches.without(&[Rank(1), Rank(0)]), None);
+    }
+
+    #[test]
+    fn a_shard_that_another_guidance_branch_holds_is_not_lost() {
+        let layout = Parallelism { cfg: 2, ..Parallelism::ulysses(2) };
+        let both = Located::after(None, Stage::Denoise, layout, &ranks(&[0, 1, 2, 3]));
+        let single = |active: &[u16]| {
+            Some(Located::after(None, Stage::Denoise, Parallelism::ulysses(2), &ranks(active)))
+        };
+        assert_eq!(both.without(&[Rank(1)]), single(&[2, 3]));
+        assert_eq!(both.without(&[Rank(3)]), single(&[0, 1]));
+        let mixed = single(&[2, 1]).map(|left| Located { embeddings: ranks(&[1, 2]), ..left });
+        assert_eq!(both.without(&[Rank(0), Rank(3)]), mixed);
+        assert_eq!(both.without(&[Rank(1), Rank(3)]), None);
+        // Rank 2 holds the first half, rank 1 the second: going on there moves nothing, swapped halves do.
+        let spec = StateSpec { grid: [1, 1, 5], bytes_per_token: 10, embedding: Bytes(7) };
+        let left = both.without(&[Rank(0), Rank(3)]).expect("kept");
+        let to = |active: &[u16]| {
+            let edges =
+                migration(&spec, &left, Stage::Denoise, Parallelism::ulysses(2), &ranks(active));
+            edges.iter().map(|e| (e.src.0, e.dst.0, e.bytes.0)).collect::<Vec<_>>()
+        };
+        assert_eq!(to(&[2, 1]), []);
+        assert_eq!(to(&[1, 2]), [(2, 1, 30), (1, 2, 20)]);
+        assert_eq!(to(&[2]), [(1, 2, 20)]);
+        assert_eq!(to(&[0]), [(1, 0, 20), (2, 0, 37)]);
     }
 }

@@ -50,13 +50,14 @@ pub const INFO: PolicyInfo = PolicyInfo {
             doc: "the waiting queue goes by priority and deadline before submission",
         },
     ],
-    build: |params: &Params, _| {
-        Ok(Box::new(LoadAdaptive::new(Load {
+    build: |params: &Params, world| {
+        let load = Load {
             interarrival: params.duration("interarrival"),
             backlog: params.integer("backlog"),
             cool_down: params.duration("cool-down"),
             priority: params.flag("priority"),
-        })))
+        };
+        Ok(Box::new(LoadAdaptive::new(load, world)))
     },
 };
 
@@ -111,6 +112,7 @@ struct Member {
 #[derive(Clone, Debug)]
 pub struct LoadAdaptive {
     load: Load,
+    world: u16,
     last_arrival: Option<Nanos>,
     high_until: Nanos,
     members: BTreeMap<RequestId, Member>,
@@ -122,10 +124,11 @@ pub struct LoadAdaptive {
 }
 
 impl LoadAdaptive {
-    /// The policy under these thresholds.
-    pub fn new(load: Load) -> Self {
+    /// The policy under these thresholds, on lanes of `world` ranks.
+    pub fn new(load: Load, world: u16) -> Self {
         Self {
             load,
+            world,
             last_arrival: None,
             high_until: Nanos::ZERO,
             members: BTreeMap::new(),
@@ -158,7 +161,10 @@ impl LoadAdaptive {
                 (Some(grant), Some(parallelism)) => {
                     plan.run(id, grant, parallelism);
                 }
-                _ => {
+                (grant, _) => {
+                    if let Some(grant) = grant {
+                        plan.give_back(grant);
+                    }
                     release(&mut self.held, member.lane.take());
                     self.waiting.insert((member.key, id));
                 }
@@ -227,6 +233,11 @@ impl Policy for LoadAdaptive {
         self.resume(view, plan);
         self.start(view, plan);
     }
+
+    /// Lanes never lie elsewhere, so they are static like those of the other lane policies.
+    fn prebuilt(&self) -> Vec<Group> {
+        (2..=self.world).flat_map(|degree| lanes(degree, self.world)).collect()
+    }
 }
 
 fn parallelism(request: &RequestView<'_>, degree: u16) -> Option<Parallelism> {
@@ -247,7 +258,25 @@ fn free_lane(degree: u16, world: u16, plan: &Plan<'_>, held: &RankSet) -> Option
     if plan.free() < degree {
         return None;
     }
-    (0..world / degree)
-        .map(|i| Group::consecutive(Rank(i * degree), usize::from(degree)))
+    lanes(degree, world)
         .find(|lane| lane.iter().all(|&rank| plan.is_free(rank) && !held.contains(rank)))
+}
+
+/// The aligned runs of `degree` ranks.
+fn lanes(degree: u16, world: u16) -> impl Iterator<Item = Group> {
+    (0..world / degree).map(move |i| Group::consecutive(Rank(i * degree), usize::from(degree)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::registry;
+    use alloc::string::ToString;
+
+    #[test]
+    fn every_lane_is_declared_as_ready_made() {
+        let policy = registry::build("load-adaptive", &Params::default(), 4).unwrap();
+        let lanes: Vec<_> = policy.prebuilt().iter().map(ToString::to_string).collect();
+        assert_eq!(lanes, ["{0,1}", "{2,3}", "{0,1,2}", "{0,1,2,3}"]);
+    }
 }

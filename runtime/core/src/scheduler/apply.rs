@@ -129,7 +129,7 @@ impl Scheduler {
             return false;
         }
         let to = Located::after(Some(from), stage, parallelism, active);
-        let version = live.version + live.in_flight.len() as u32;
+        let version = live.in_flight.last().map_or(live.version, |ahead| ahead.output);
         let artifact = ArtifactId { request: live.request.id, version };
         let transfer = TransferId(self.next_sequence());
         let live = self.state.get_mut(slot);
@@ -145,15 +145,18 @@ impl Scheduler {
         let stage = live.issued.stage().expect("a plan runs only what has a next task");
         let (first_step, steps) = live.issued.chunk(&live.request, live.chunk_steps);
         let time = self.state.task_time(live, stage, steps, parallelism).unwrap_or_default();
-        let version = live.version + live.in_flight.len() as u32 + 1;
-        let output = ArtifactId { request: live.request.id, version };
         let live = self.state.get_mut(slot);
+        live.named += 1;
+        let version = live.named;
+        let output = ArtifactId { request: live.request.id, version };
         live.issued = live.issued.advance(&live.request, steps);
         if stage == Stage::Denoise {
             live.degree = parallelism.degree();
         }
         let left = live.group.len() as u16;
-        live.in_flight.push(InFlight { task: id, left, failed: None, stage, steps, parallelism });
+        let failed = None;
+        let ahead = InFlight { task: id, left, failed, output: version, stage, steps, parallelism };
+        live.in_flight.push(ahead);
         let (request, group) = (live.request.id, live.group.clone());
         for &rank in group.iter() {
             self.state.ranks.occupy(rank, id, slot, now, time);

@@ -104,7 +104,7 @@ impl Scheduler {
             return self.on_task_failed(slot, out);
         }
         live.done = live.done.advance(&live.request, entry.steps);
-        live.version += 1;
+        live.version = entry.output;
         let active = &live.group[..usize::from(entry.parallelism.degree())];
         relocate(&mut live.located, entry.stage, entry.parallelism, active);
         live.forget_gone();
@@ -162,7 +162,7 @@ impl Scheduler {
         let version = live.version;
         let up = |ranks: &Group| without(ranks, &gone);
         let texts = up(&old.embeddings);
-        let kept = gone.iter().try_fold(old.clone(), |place, &rank| place.without(rank));
+        let kept = old.without(&gone);
         // Where denoising starts anew, its last degree means nothing.
         live.degree = if kept.is_some() { live.degree } else { 0 };
         if kept.is_some() {
@@ -176,10 +176,8 @@ impl Scheduler {
                 embeddings: texts,
             });
             live.done = Cursor::ENCODED;
-            live.version = 1;
         } else {
             live.done = Cursor::START;
-            live.version = 0;
         }
         let used = live.located.as_ref().map(Located::holders).unwrap_or_default();
         let ranks = without(&up(&old.holders()), &used);

@@ -25,6 +25,8 @@ pub(super) struct InFlight {
     /// Ranks that have not reported.
     pub(super) left: u16,
     pub(super) failed: Option<FailReason>,
+    /// Version that it leaves.
+    pub(super) output: u32,
     pub(super) stage: Stage,
     pub(super) steps: u32,
     pub(super) parallelism: Parallelism,
@@ -53,6 +55,9 @@ pub(super) struct Live {
     pub(super) issued: Cursor,
     /// Version of its state by what is finished.
     pub(super) version: u32,
+    /// The last version that a launched task was told to make. It only grows: what runs again after a loss
+    /// has other content than what was lost, so it never has its name.
+    pub(super) named: u32,
     /// Group of its last launch; empty before.
     pub(super) group: Group,
     /// Total degree of its last denoise task; 0 before.
@@ -160,6 +165,7 @@ impl State {
             done: Cursor::START,
             issued: Cursor::START,
             version: 0,
+            named: 0,
             group: Group::default(),
             degree: 0,
             located: None,

@@ -163,6 +163,32 @@ fn a_lost_shard_leaves_the_text_and_a_lost_replica_is_forgotten_though_its_rank_
 }
 
 #[test]
+fn no_version_is_named_twice_though_work_is_done_again() {
+    let mut system = scheduler(|view, plan, _| {
+        if view.ready_len() > 0 {
+            let grant = plan.take(1, &[]).expect("free");
+            plan.run(ID, grant, Parallelism::SINGLE);
+        }
+    });
+    let mut versions = Vec::new();
+    let mut task = launched(&step(&mut system, 0, &[arrival()]));
+    for now in 1..4 {
+        versions.push(task.output.version);
+        task = launched(&step(&mut system, now, &finished(&task)));
+    }
+    // Everything was on one rank: it starts again from the text, under new names.
+    versions.push(task.output.version);
+    let rank = task.group[0];
+    let commands = step(&mut system, 5, &[Event::RankDown(rank), failed(task.id, rank.0)]);
+    let again = launched(&commands);
+    assert_eq!((again.stage, again.output.version), (Stage::TextEncode, 5));
+    versions.push(again.output.version);
+    let next = launched(&step(&mut system, 6, &finished(&again)));
+    versions.push(next.output.version);
+    assert_eq!(versions, [1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
 fn nothing_is_released_on_ranks_that_go_down_at_that_instant() {
     let (mut system, task) = denoising();
     system.config.retries = 0;
