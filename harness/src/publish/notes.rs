@@ -319,3 +319,13 @@ fn fault_words(faults: &FaultModel) -> String {
     }
     if words.is_empty() { "off".to_owned() } else { words.join(", ") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_that_a_layout_leaves_idle_are_named() {
+        assert_eq!([0, 1, 3].map(unused), ["", ", 1 rank unused", ", 3 ranks unused"]);
+    }
+}

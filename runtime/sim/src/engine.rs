@@ -77,8 +77,9 @@ pub enum SimError {
     },
 }
 
-/// Wake-ups in a row without a command after which a run counts as stuck.
-const IDLE_WAKES: u32 = 100_000;
+/// Steps in a row without a command, with nothing to come but faults and wake-ups, after which a run counts
+/// as stuck.
+const IDLE_STEPS: u32 = 100_000;
 
 /// One run in virtual time.
 pub struct Simulation<'a> {
@@ -140,17 +141,19 @@ impl<'a> Simulation<'a> {
     pub fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome, SimError> {
         let mut now = Nanos::ZERO;
         let mut wake = None;
-        let mut idle_wakes = 0;
+        let mut idle_steps = 0;
         while self.unfinished > 0 {
             let Some(next) = self.next_at(now, wake) else { return Err(self.stranded(now)) };
+            let stays = next == now;
             now = next;
             self.gather(now)?;
             self.commands.clear();
             wake = self.system.step(now, &self.events, &mut self.commands);
             observer.step(now, &self.events, &self.commands);
-            let idle = self.events.is_empty() && self.commands.is_empty();
-            idle_wakes = if idle { idle_wakes + 1 } else { 0 };
-            if idle_wakes > IDLE_WAKES {
+            // Waking often until something comes is slow, not stuck; waking without end at one instant is.
+            let idle = self.commands.is_empty() && (stays || !self.expects(now));
+            idle_steps = if idle { idle_steps + 1 } else { 0 };
+            if idle_steps > IDLE_STEPS {
                 return Err(self.stranded(now));
             }
             self.execute(now)?;
@@ -162,6 +165,13 @@ impl<'a> Simulation<'a> {
             extrapolated: self.timing.extrapolated(),
             layouts: self.timing.layouts().collect(),
         })
+    }
+
+    /// Whether anything but faults and wake-ups is still to come.
+    fn expects(&mut self, now: Nanos) -> bool {
+        !self.queue.is_empty()
+            || self.arrivals.next_at(now).is_some()
+            || self.cancellations.peek().is_some()
     }
 
     /// When something happens next.
@@ -391,3 +401,6 @@ impl<'a> Simulation<'a> {
         SimError::Stranded { at, count: left().count(), first: first.join(", ") }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -218,13 +218,18 @@ mod tests {
         let spec = StateSpec { grid: [1, 1, 5], bytes_per_token: 10, embedding: Bytes(7) };
         let left = both.without(&[Rank(0), Rank(3)]).expect("kept");
         let to = |active: &[u16]| {
-            let edges =
-                migration(&spec, &left, Stage::Denoise, Parallelism::ulysses(2), &ranks(active));
+            let edges = migration(
+                &spec,
+                &left,
+                Stage::Denoise,
+                Parallelism::ulysses(active.len() as u8),
+                &ranks(active),
+            );
             edges.iter().map(|e| (e.src.0, e.dst.0, e.bytes.0)).collect::<Vec<_>>()
         };
         assert_eq!(to(&[2, 1]), []);
         assert_eq!(to(&[1, 2]), [(2, 1, 30), (1, 2, 20)]);
         assert_eq!(to(&[2]), [(1, 2, 20)]);
-        assert_eq!(to(&[0]), [(1, 0, 20), (2, 0, 37)]);
+        assert_eq!(to(&[0]), [(1, 0, 27), (2, 0, 30)]);
     }
 }
