@@ -1,3 +1,5 @@
+//! Tests of the loop: what is waiting, and what is being stuck.
+
 use super::*;
 use flexdit_core::ClassId;
 use flexdit_core::cost::CostBook;
