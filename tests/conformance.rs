@@ -131,7 +131,9 @@ fn from_log(path: &Path, points: &mut Vec<SweepPoint>) -> RunRecord {
         point: at,
         counters: run.system.counters(),
         peak_rank_memory: peak_memory(&run.setting, &layouts),
-        offered_load_realised: run.workload.offered_load_realised.unwrap_or(f64::NAN),
+        offered_load_realised: run.workload.offered_load_realised,
+        closed_loop: run.workload.closed_loop.is_some(),
+        jittered: run.setting.charges.jitter > 0.0,
         ..RunInfo::default()
     })
 }

@@ -200,14 +200,19 @@ pub struct RunRecord {
     pub rank_time: RankTime,
     /// Group set-ups charged.
     pub group_setups: u64,
-    /// Peak bytes on any rank: weights, request state and working set; 0 when not modelled.
+    /// Weights of all models plus the largest need of a single task; state of waiting requests is
+    /// not counted. 0 when not modelled.
     pub peak_rank_memory: Bytes,
     /// Whether any charged price was extrapolated outside its source's range.
     pub extrapolated: bool,
     /// The system's own bookkeeping.
     pub counters: Counters,
-    /// Load that the workload offered, realised over this seed.
-    pub offered_load_realised: f64,
+    /// Load that the workload offered, realised over this seed; `None` where it is not defined.
+    pub offered_load_realised: Option<f64>,
+    /// Whether requests were sent when others ended, so that arrivals depend on the system.
+    pub closed_loop: bool,
+    /// Whether noise may have made tasks shorter than their price.
+    pub jittered: bool,
 }
 
 /// One point of a sweep: the values of the swept keys, `(key, value as written)`; empty without one.

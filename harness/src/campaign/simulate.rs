@@ -72,7 +72,9 @@ pub fn simulate(
         counters: outcome.counters,
         peak_rank_memory: peak_memory(setting, &outcome.layouts),
         extrapolated: outcome.extrapolated,
-        offered_load_realised: workload.offered_load_realised.unwrap_or(f64::NAN),
+        offered_load_realised: workload.offered_load_realised,
+        closed_loop: workload.closed_loop.is_some(),
+        jittered: setting.charges.jitter > 0.0,
     }))
 }
 

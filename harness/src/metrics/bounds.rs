@@ -3,9 +3,10 @@
 //! An instance is what a run's record tells of its requests: arrival, deadline, least rank-time and
 //! least latency of any layout. The proofs hold for every system that is charged those prices and
 //! completes every request it is compared on; charges for migration, set-up and launch only add.
-//! They do not hold with jitter that can shorten a task, or for layouts that no price describes.
+//! They do not hold with jitter that can shorten a task, or for layouts that no price describes, and
+//! in a closed loop each system has its own arrivals: [`run_bounds`] gives what is left.
 
-use crate::record::RequestRecord;
+use crate::record::{RequestRecord, RunRecord};
 use flexdit_core::cost::{CostBook, CostModel as _, CostStage};
 use flexdit_core::{Nanos, Shape};
 use serde::{Deserialize, Serialize};
@@ -86,7 +87,42 @@ struct Job {
     path: u64,
 }
 
-/// All bounds of an instance; empty if there is no request or one is not priced.
+/// The bounds of a run's instance, as far as they hold for it.
+///
+/// In a closed loop a system decides by its speed when requests arrive. A bound must hold for every
+/// system, so only those that need no arrivals are left: the makespan as if all arrived at 0, and each
+/// request's critical path. With jitter no bound is a proof.
+pub fn run_bounds(run: &RunRecord) -> Vec<Bound> {
+    let mut found = match run.closed_loop {
+        false => bounds(&run.requests, run.world),
+        true => closed_loop_bounds(&run.requests, run.world),
+    };
+    if run.jittered {
+        found.iter_mut().for_each(|bound| bound.strength = Strength::Estimate);
+    }
+    found
+}
+
+fn closed_loop_bounds(requests: &[RequestRecord], world: u16) -> Vec<Bound> {
+    let at_once = requests.iter().map(|r| RequestRecord {
+        arrival: Nanos::ZERO,
+        deadline: None,
+        ..r.clone()
+    });
+    let mut found = bounds(&at_once.collect::<Vec<_>>(), world);
+    found.retain(|bound| match bound.quantity {
+        Quantity::MakespanS => true,
+        Quantity::LatencyMsMean => bound.argument == CRITICAL_PATH,
+        Quantity::Violations => false,
+    });
+    found
+}
+
+/// The argument that needs no arrivals.
+const CRITICAL_PATH: &str = "critical path";
+
+/// All bounds of an open-loop instance without jitter; empty if there is no request or one is not
+/// priced.
 ///
 /// Cost: O(n log n), and at most a few million steps for the windows.
 pub fn bounds(requests: &[RequestRecord], world: u16) -> Vec<Bound> {
@@ -102,8 +138,8 @@ pub fn bounds(requests: &[RequestRecord], world: u16) -> Vec<Bound> {
     let bound = |quantity, argument, strength, value| Bound { quantity, argument, strength, value };
     vec![
         bound(MakespanS, "work over world", Proof, work_bound(&jobs, world) as f64 / 1e9),
-        bound(MakespanS, "critical path", Proof, critical_path(&jobs) as f64 / 1e9),
-        bound(LatencyMsMean, "critical path", Proof, mean_ms(path as f64)),
+        bound(MakespanS, CRITICAL_PATH, Proof, critical_path(&jobs) as f64 / 1e9),
+        bound(LatencyMsMean, CRITICAL_PATH, Proof, mean_ms(path as f64)),
         bound(LatencyMsMean, "SRPT on one machine of world speed", Proof, mean_ms(srpt)),
         bound(
             LatencyMsMean,

@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::metrics::recorder::blank_request;
+use crate::metrics::summary::overall;
+use crate::metrics::{Recorder, RecorderOptions, RunInfo};
+use crate::record::Outcome;
 
 /// (arrival, deadline, [duration at 1 rank, at 2 ranks]).
 type Tiny = (u64, Option<u64>, [u64; 2]);
@@ -100,6 +103,44 @@ fn an_unpriced_request_leaves_no_bounds() {
     let mut request = record(0, &(0, None, [4, 2]));
     request.least_work = None;
     assert!(bounds(&[request], 2).is_empty());
+}
+
+/// A run whose requests are those of `jobs`.
+fn run_of(jobs: &[Tiny]) -> RunRecord {
+    let mut run = Recorder::new(2, RecorderOptions::default()).finish(RunInfo::default());
+    run.requests = jobs.iter().enumerate().map(|(i, job)| record(i, job)).collect();
+    run
+}
+
+#[test]
+fn a_closed_loop_leaves_only_what_needs_no_arrivals() {
+    let jobs: Vec<Tiny> = vec![(0, Some(5), [10, 6]), (90, Some(95), [30, 20])];
+    let mut run = run_of(&jobs);
+    assert_eq!(run_bounds(&run), bounds(&run.requests, 2));
+    run.closed_loop = true;
+    // A faster system would have sent the second request earlier.
+    let found = run_bounds(&run);
+    let value = |quantity| best_proof(&found, quantity).map(|bound| bound.value);
+    assert_eq!(value(Quantity::MakespanS), Some(20e-9));
+    assert_eq!(value(Quantity::LatencyMsMean), Some(13e-6));
+    assert_eq!(value(Quantity::Violations), None);
+    assert_eq!(found.len(), 3);
+}
+
+#[test]
+fn with_jitter_no_bound_is_a_proof_and_no_gap_is_stated() {
+    let mut run = run_of(&[(0, Some(5), [10, 6])]);
+    run.requests[0].outcome = Outcome::Completed(Nanos(8));
+    run.makespan = Nanos(8);
+    let row = overall(&run);
+    assert!(row.latency_over_bound.is_some() && row.makespan_over_bound.is_some());
+    assert_eq!(row.violations_bound, Some(1.0));
+    run.jittered = true;
+    let found = run_bounds(&run);
+    assert!(!found.is_empty() && found.iter().all(|bound| bound.strength == Strength::Estimate));
+    let row = overall(&run);
+    let gaps = [row.latency_over_bound, row.makespan_over_bound, row.violations_bound];
+    assert_eq!(gaps, [None; 3]);
 }
 
 #[test]

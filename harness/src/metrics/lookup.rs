@@ -150,15 +150,23 @@ metrics! {
         |row| part(row, "control plane");
     "share_lost", "", Lower, "Rank-time of tasks that failed.", |row| part(row, "lost work");
     "share_down", "", Neither, "Rank-time down.", |row| part(row, "rank down");
-    "latency_over_bound", "", Lower, "Mean latency over its best lower bound, if all completed.",
+    "latency_over_bound", "", Lower,
+        "Mean latency over its best proven lower bound, if all completed and without jitter.",
         |row| row.latency_over_bound;
-    "makespan_over_bound", "", Lower, "Makespan over its best lower bound, if all completed.",
+    "makespan_over_bound", "", Lower,
+        "Makespan over its best proven lower bound, if all completed and without jitter.",
         |row| row.makespan_over_bound;
-    "violations_bound", "", Neither, "Violations that no schedule could have avoided.",
+    "violations_bound", "", Neither,
+        "Violations that no schedule could have avoided; not with jitter or in a closed loop.",
         |row| row.violations_bound;
-    "offered_load", "", Neither, "Load that the workload offered, realised.",
+    "offered_load", "", Neither,
+        "Realised load: work on one rank over world x active window (without phases, first to last \
+         arrival).",
         |row| row.offered_load;
-    "peak_rank_memory_gb", "GB", Lower, "Peak memory of any rank.", |row| row.peak_rank_memory_gb;
+    "peak_rank_memory_gb", "GB", Lower,
+        "Weights of all models plus the largest need of a single task; state of waiting requests is \
+         not counted.",
+        |row| row.peak_rank_memory_gb;
     "decisions", "", Neither, "Times the policy was asked.",
         |row| row.decisions.map(|count| count as f64);
     "illegal", "", Lower, "Policy decisions refused because they were illegal.",

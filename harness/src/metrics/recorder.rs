@@ -41,12 +41,16 @@ pub struct RunInfo {
     pub point: usize,
     /// The system's own bookkeeping.
     pub counters: Counters,
-    /// Peak bytes on any rank; 0 when not modelled.
+    /// Weights of all models plus the largest need of a single task; 0 when not modelled.
     pub peak_rank_memory: Bytes,
     /// Whether any charged price was extrapolated.
     pub extrapolated: bool,
-    /// Load that the workload offered, realised over this seed.
-    pub offered_load_realised: f64,
+    /// Load that the workload offered, realised over this seed; `None` where it is not defined.
+    pub offered_load_realised: Option<f64>,
+    /// Whether requests are sent when others end, so that arrivals depend on the system.
+    pub closed_loop: bool,
+    /// Whether noise may have made tasks shorter than their price.
+    pub jittered: bool,
 }
 
 /// A launched task that has not been reported by all its ranks.
@@ -208,6 +212,8 @@ impl Recorder {
             extrapolated: info.extrapolated,
             counters: info.counters,
             offered_load_realised: info.offered_load_realised,
+            closed_loop: info.closed_loop,
+            jittered: info.jittered,
         }
     }
 

@@ -7,7 +7,7 @@
 //! completion, also for a class; *utilisation* is busy rank-time over world x makespan, for a class
 //! its part of it. Percentiles are nearest rank on exact samples; p99 needs 100 of them.
 
-use super::bounds::{Bound, Quantity, best_proof, bounds};
+use super::bounds::{Bound, Quantity, best_proof, run_bounds};
 use crate::record::{Campaign, Outcome, RankTime, RequestRecord, RunRecord};
 use flexdit_core::{ClassId, Nanos};
 use serde::{Deserialize, Serialize};
@@ -92,15 +92,15 @@ pub struct Summary {
     pub group_setups: u64,
     /// Where rank-time went; of the whole run only.
     pub rank_time: Option<RankTime>,
-    /// Mean latency over its best lower bound; if every request completed.
+    /// Mean latency over its best proven lower bound; if every request completed.
     pub latency_over_bound: Option<f64>,
-    /// Makespan over its best lower bound; if every request completed.
+    /// Makespan over its best proven lower bound; if every request completed.
     pub makespan_over_bound: Option<f64>,
-    /// Violations that no schedule could have avoided.
+    /// Violations that no schedule could have avoided; `None` without a proof.
     pub violations_bound: Option<f64>,
-    /// Load that the workload offered.
+    /// Load that the workload offered, realised; `None` in a closed loop or if all arrives at once.
     pub offered_load: Option<f64>,
-    /// Peak bytes on any rank, decimal gigabytes.
+    /// Weights of all models plus the largest need of a single task, decimal gigabytes.
     pub peak_rank_memory_gb: Option<f64>,
     /// Policy decisions.
     pub decisions: Option<u64>,
@@ -124,13 +124,13 @@ pub fn overall(run: &RunRecord) -> Summary {
     row.group_setups = run.group_setups;
     row.utilisation = share(run.rank_time.busy, run.rank_time.total());
     row.rank_time = Some(run.rank_time);
-    row.offered_load = Some(run.offered_load_realised);
+    row.offered_load = run.offered_load_realised;
     row.peak_rank_memory_gb =
         (run.peak_rank_memory.0 > 0).then(|| run.peak_rank_memory.as_gb_f64());
     row.decisions = Some(run.counters.decisions);
     row.illegal = Some(run.counters.illegal);
     row.extrapolated = Some(run.extrapolated);
-    gaps(&mut row, &bounds(&run.requests, run.world));
+    gaps(&mut row, &run_bounds(run));
     row
 }
 

@@ -73,7 +73,9 @@ fn lateness_falls_into_three_bins() {
 #[test]
 fn nothing_is_zero_that_is_not_defined() {
     let row = overall(&run(vec![]));
-    for name in ["throughput_rps", "latency_ms_mean", "slo_attainment", "utilisation"] {
+    for name in
+        ["throughput_rps", "latency_ms_mean", "slo_attainment", "utilisation", "offered_load"]
+    {
         assert_eq!((metric(name).unwrap().get)(&row), None, "{name}");
     }
 }

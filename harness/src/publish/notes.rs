@@ -115,17 +115,6 @@ pub fn setup(loaded: &Loaded, setting: &Setting, workloads: &[Workload]) -> Vec<
             class.name, s.height, s.width, s.steps, class.tokens
         )
     });
-    let realised = workloads.iter().filter_map(|workload| workload.offered_load_realised);
-    let realised: Vec<f64> = realised.collect();
-    let load = match realised.as_slice() {
-        [] => "not defined: everything arrives at once".to_owned(),
-        all => {
-            let mean = all.iter().sum::<f64>() / all.len() as f64;
-            let expected = workloads[0].offered_load_expected;
-            let expected = expected.map_or(String::new(), |load| format!("expected {load:.3}, "));
-            format!("{expected}realised {mean:.3} (mean over seeds)")
-        }
-    };
     let published = setting.memory.is_some() && experiment.cluster.memory.is_none();
     let mut facts = vec![
         fact("model", models.join(", "), None),
@@ -140,7 +129,7 @@ pub fn setup(loaded: &Loaded, setting: &Setting, workloads: &[Workload]) -> Vec<
             },
             None,
         ),
-        fact("offered load", load, Some(Label::Derived)),
+        fact("offered load", load_words(workloads), Some(Label::Derived)),
     ];
     let section = |key: &str| loaded.document.root.find(key).map(|node| node.inline());
     for (name, key) in [
@@ -160,6 +149,26 @@ pub fn setup(loaded: &Loaded, setting: &Setting, workloads: &[Workload]) -> Vec<
         facts.push(fact("beliefs", format!("{other}, times {bias}"), None));
     }
     facts
+}
+
+/// The offered load of an experiment's seeds.
+fn load_words(workloads: &[Workload]) -> String {
+    if workloads.iter().any(|workload| workload.closed_loop.is_some()) {
+        return "not defined: in a closed loop a request is sent when another ends".to_owned();
+    }
+    let realised = workloads.iter().filter_map(|workload| workload.offered_load_realised);
+    let realised: Vec<f64> = realised.collect();
+    if realised.is_empty() {
+        return "not defined: everything arrives at once".to_owned();
+    }
+    let mean = realised.iter().sum::<f64>() / realised.len() as f64;
+    let expected = workloads[0].offered_load_expected;
+    let expected = expected.map_or(String::new(), |load| format!("expected {load:.3}, "));
+    let window = match workloads[0].phases.is_empty() {
+        true => "from the first to the last arrival",
+        false => "over the active window",
+    };
+    format!("{expected}realised {mean:.3} {window} (mean over seeds)")
 }
 
 fn cluster_words(setting: &Setting) -> String {
@@ -327,5 +336,29 @@ mod tests {
     #[test]
     fn ranks_that_a_layout_leaves_idle_are_named() {
         assert_eq!([0, 1, 3].map(unused), ["", ", 1 rank unused", ", 3 ranks unused"]);
+    }
+
+    #[test]
+    fn a_load_that_is_not_defined_says_why() {
+        let mut workload = Workload {
+            models: vec![],
+            classes: vec![],
+            requests: vec![],
+            names: None,
+            closed_loop: None,
+            phases: vec![],
+            offered_load_expected: Some(1.0),
+            offered_load_realised: Some(0.9),
+            source: String::new(),
+        };
+        let words = |workload: &Workload| load_words(std::slice::from_ref(workload));
+        assert_eq!(
+            words(&workload),
+            "expected 1.000, realised 0.900 from the first to the last arrival (mean over seeds)"
+        );
+        workload.offered_load_realised = None;
+        assert!(words(&workload).contains("everything arrives at once"));
+        workload.closed_loop = Some(8);
+        assert!(words(&workload).contains("closed loop"));
     }
 }

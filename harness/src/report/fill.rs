@@ -38,10 +38,11 @@ fn bound_rows(campaign: &Campaign, point: usize, metrics: &[Summary]) -> Vec<Bou
         let mut sums: Vec<(Bound, f64, f64, usize)> = Vec::new();
         let runs: Vec<&RunRecord> = campaign.runs_of(point, system).collect();
         for run in &runs {
-            // All systems of a seed share its requests, so the bounds are computed once.
-            let known = per_seed.iter().position(|(seed, _)| *seed == run.seed);
+            // In an open loop all systems of a seed share its requests, so one search does.
+            let shared = |(seed, _): &(u64, _)| *seed == run.seed && !run.closed_loop;
+            let known = per_seed.iter().position(shared);
             let index = known.unwrap_or_else(|| {
-                per_seed.push((run.seed, bounds::bounds(&run.requests, run.world)));
+                per_seed.push((run.seed, bounds::run_bounds(run)));
                 per_seed.len() - 1
             });
             let summary = metrics.iter().find(|row| {

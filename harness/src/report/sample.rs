@@ -191,7 +191,9 @@ fn run(point: usize, system: usize, seed: u64, load: f64) -> RunRecord {
             illegal: if name == "load-adaptive" { 2 } else { 0 },
             ..Counters::default()
         },
-        offered_load_realised: load,
+        offered_load_realised: Some(load),
+        closed_loop: false,
+        jittered: false,
     }
 }
 

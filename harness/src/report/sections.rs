@@ -398,8 +398,10 @@ fn bounds(input: &ReportInput) -> Option<Section> {
     }
     table.folded = table.rows.len() > LONG;
     let text = "A bound marked as proof cannot be beaten by any schedule of the same requests at \
-                the charged prices; an estimate can. The gap is reached over bound, for \
-                violations reached minus bound; of several proofs the largest is shown.";
+                the charged prices; an estimate can. With jitter, which can shorten tasks, none is a \
+                proof; in a closed loop, where each system has its own arrivals, only those that need \
+                no arrivals are given. The gap is reached over bound, for violations reached minus \
+                bound; of several proofs the largest is shown.";
     let blocks = vec![Block::Paragraph(text.to_owned()), Block::Table(table)];
     Some(Section::new("How far from the possible", blocks))
 }

@@ -19,6 +19,22 @@ fn the_paper_workload_reaches_its_target_load_in_expectation() {
 }
 
 #[test]
+fn the_realised_load_is_over_the_active_window_and_exports_state_the_artifacts() {
+    let yaml = "workload: {arrivals: {phased: short}, target_load: 1.0}";
+    let workload = from_yaml(yaml, 5).unwrap();
+    let times = workload.requests.iter().map(|request| request.t_single.unwrap().as_secs_f64());
+    let work: f64 = times.sum();
+    // The profile is active for 540 s on 4 ranks, whenever the first and the last request come.
+    assert!((workload.offered_load_realised.unwrap() - work / (4.0 * 540.0)).abs() < 1e-12);
+    let span = workload.requests.last().unwrap().arrival - workload.requests[0].arrival;
+    let text = super::export::gf_dit(&workload, 4, Some(5));
+    let file: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let written = file["metadata"]["offered_load_realized"].as_f64().unwrap();
+    assert!((written - work / (4.0 * span.as_secs_f64())).abs() < 1e-12);
+    assert!(written > workload.offered_load_realised.unwrap());
+}
+
+#[test]
 fn requests_carry_the_class_and_a_deadline_of_alpha_times_t_single() {
     let workload = from_yaml("workload: {arrivals: {phased: short}, target_load: 1.0}", 1).unwrap();
     for (index, request) in workload.requests.iter().enumerate() {

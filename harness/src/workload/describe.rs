@@ -20,15 +20,24 @@ pub fn describe(workload: &Workload, world: u16) -> String {
     let load = |load: Option<f64>| load.map_or("n/a".to_owned(), |load| format!("{load:.4}"));
     let _ = writeln!(
         text,
-        "offered load: {} expected, {} realised (work on one rank over world x window)",
+        "offered load: {} expected, {} realised (work on one rank over world x {})",
         load(workload.offered_load_expected),
-        load(workload.offered_load_realised)
+        load(workload.offered_load_realised),
+        window_words(workload)
     );
     let _ = write!(text, "\n{}", table(&classes(workload)));
     if !workload.phases.is_empty() {
         let _ = write!(text, "\n{}", table(&phases(workload)));
     }
     text
+}
+
+/// The window that the realised load is over.
+fn window_words(workload: &Workload) -> String {
+    match super::phases::active_window(&workload.phases) {
+        0.0 => "the span of the arrivals".to_owned(),
+        window => format!("the active window of {window:.3} s"),
+    }
 }
 
 fn seconds(time: Nanos) -> String {
@@ -138,7 +147,7 @@ mod tests {
 102 requests, generated with seed 42
 4 ranks, qwen-image
 last arrival at 531.566 s
-offered load: 1.0000 expected, 1.0307 realised (work on one rank over world x window)
+offered load: 1.0000 expected, 1.0140 realised (work on one rank over world x the active window of 540.000 s)
 
 class  requests   share      shape  tokens  steps  T_single  due after  priority  preemptible
 S            64  62.7 %    512x512    1024     50   7.958 s   11.936 s       100           no

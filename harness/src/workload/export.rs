@@ -50,7 +50,7 @@ pub fn gf_dit(workload: &Workload, world: u16, seed: Option<u64>) -> String {
         "model": models.join("+"),
         "num_gpus": world,
         "offered_load_expected": workload.offered_load_expected,
-        "offered_load_realized": workload.offered_load_realised,
+        "offered_load_realized": super::load_between_arrivals(&workload.requests, world),
         "seed": seed,
     });
     let items: Vec<String> = workload

@@ -343,7 +343,10 @@ impl Generator<'_> {
         let mut arrivals: Vec<Arrival> =
             times.into_iter().map(|at| Arrival { at, class: classes.choose(mix) }).collect();
         if self.target.is_some() {
-            let load = super::realised_load(&arrivals, self.classes, self.context.world);
+            let requests = arrivals.iter().enumerate();
+            let requests: Vec<_> =
+                requests.map(|(id, arrival)| super::request(id, arrival, self.classes)).collect();
+            let load = super::load_between_arrivals(&requests, self.context.world);
             let factor = self.factor(load)?;
             arrivals.iter_mut().for_each(|arrival| arrival.at = arrival.at.scale(1.0 / factor));
         }

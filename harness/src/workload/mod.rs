@@ -77,8 +77,8 @@ pub struct Workload {
     pub phases: Vec<phases::Phase>,
     /// Expected work on one rank over world x active window.
     pub offered_load_expected: Option<f64>,
-    /// Work on one rank that did arrive, over world x (last - first arrival); `None` if all arrive
-    /// at once or a request has no T_single.
+    /// Work on one rank that did arrive, over world x active window; without phases the window is
+    /// from the first to the last arrival. `None` if that is empty or a request has no T_single.
     pub offered_load_realised: Option<f64>,
     /// Where it comes from, in words.
     pub source: String,
@@ -114,10 +114,11 @@ fn generated(
     let classes = classes::resolve(spec, context)?;
     let generated = generate::generate(spec, arrivals, &classes, context)?;
     let requests = generated.arrivals.iter().enumerate();
-    let requests = requests.map(|(id, arrival)| request(id, arrival, &classes)).collect();
+    let requests: Vec<Request> =
+        requests.map(|(id, arrival)| request(id, arrival, &classes)).collect();
     Ok(Workload {
         models: context.models.to_vec(),
-        offered_load_realised: realised_load(&generated.arrivals, &classes, context.world),
+        offered_load_realised: realised_load(&requests, &generated.phases, context.world),
         classes,
         requests,
         names: None,
@@ -143,15 +144,29 @@ fn request(id: usize, arrival: &Arrival, classes: &[ClassInfo]) -> Request {
     }
 }
 
-/// Work of `arrivals` on one rank over world x (last - first arrival).
+/// Realised load: work of `requests` on one rank over world x active window of `phases`; without
+/// phases as [`load_between_arrivals`].
+fn realised_load(requests: &[Request], phases: &[phases::Phase], world: u16) -> Option<f64> {
+    if phases.is_empty() {
+        return load_between_arrivals(requests, world);
+    }
+    load_over(requests, phases::active_window(phases), world)
+}
+
+/// Work of `requests` on one rank over world x (last - first arrival).
 ///
 /// # Source
-/// The GF-DiT artifact's `offered_load_realized`.
-fn realised_load(arrivals: &[Arrival], classes: &[ClassInfo], world: u16) -> Option<f64> {
-    let span = (arrivals.last()?.at - arrivals.first()?.at).as_secs_f64();
+/// The GF-DiT artifact's `offered_load_realized`; its `offered_load_expected` is over the active
+/// window instead.
+fn load_between_arrivals(requests: &[Request], world: u16) -> Option<f64> {
+    let span = (requests.last()?.arrival - requests.first()?.arrival).as_secs_f64();
+    load_over(requests, span, world)
+}
+
+fn load_over(requests: &[Request], seconds: f64, world: u16) -> Option<f64> {
     let mut work = 0.0;
-    for arrival in arrivals {
-        work += classes[arrival.class].t_single?.as_secs_f64();
+    for request in requests {
+        work += request.t_single?.as_secs_f64();
     }
-    (span > 0.0).then(|| work / (f64::from(world) * span))
+    (seconds > 0.0).then(|| work / (f64::from(world) * seconds))
 }

@@ -13,7 +13,7 @@ pub mod vllm_omni;
 
 use super::classes::{self, ClassInfo};
 use super::spec::{ImportSpec, TraceFormat, TraceSpec, WorkloadSpec};
-use super::{Context, Workload, slo};
+use super::{Context, Workload, load_between_arrivals, slo};
 use crate::input::{InputError, read_text};
 use flexdit_core::cost::t_single;
 use flexdit_core::model::{Guidance, ModelSpec};
@@ -183,7 +183,7 @@ pub(super) fn import(
     let name = |row: &Row| row.name.clone().unwrap_or_else(|| format!("line {}", row.line));
     Ok(Workload {
         models: context.models.to_vec(),
-        offered_load_realised: realised(&requests, context.world),
+        offered_load_realised: load_between_arrivals(&requests, context.world),
         classes,
         requests,
         names: Some(rows.iter().map(name).collect()),
@@ -192,15 +192,6 @@ pub(super) fn import(
         offered_load_expected: None,
         source: format!("imported from {}", source.path.display()),
     })
-}
-
-fn realised(requests: &[Request], world: u16) -> Option<f64> {
-    let span = (requests.last()?.arrival - requests.first()?.arrival).as_secs_f64();
-    let mut work = 0.0;
-    for request in requests {
-        work += request.t_single?.as_secs_f64();
-    }
-    (span > 0.0).then(|| work / (f64::from(world) * span))
 }
 
 struct Importer<'a> {
