@@ -198,7 +198,7 @@ pub struct RunRecord {
     pub migration_time: Nanos,
     /// Where rank-time went.
     pub rank_time: RankTime,
-    /// Group set-ups charged.
+    /// Tasks that ended and paid for forming a group; the time of failed ones is lost work.
     pub group_setups: u64,
     /// Weights of all models plus the largest need of a single task; state of waiting requests is
     /// not counted. 0 when not modelled.

@@ -83,7 +83,11 @@ fn judge(case: &Case) -> Result<Verdict, Vec<String>> {
         wrong.push(format!("{} live and {} claims at the end", counters.live, counters.claims));
     }
     let overlaps = watch.recorder.overlaps();
-    let record = watch.recorder.finish(RunInfo::default());
+    let record = watch.recorder.finish(RunInfo {
+        closed_loop: case.workload.concurrency.is_some(),
+        jittered: case.charges.jitter > 0.0,
+        ..RunInfo::default()
+    });
     let span = record.makespan * u64::from(case.world);
     if record.rank_time.total() != span || overlaps > 0 {
         wrong.push(format!("{:?} is not {span}; {overlaps} overlaps", record.rank_time));
@@ -92,12 +96,14 @@ fn judge(case: &Case) -> Result<Verdict, Vec<String>> {
         wrong.push(format!("{} busy, counted {busy}", record.rank_time.busy));
     }
     let row = overall(&record);
-    if case.charges.jitter == 0.0 {
-        for ratio in [row.latency_over_bound, row.makespan_over_bound].into_iter().flatten() {
-            if ratio < 1.0 - 1e-9 {
-                wrong.push(format!("{ratio} of a lower bound"));
-            }
+    for ratio in [row.latency_over_bound, row.makespan_over_bound].into_iter().flatten() {
+        if ratio < 1.0 - 1e-9 {
+            wrong.push(format!("{ratio} of a lower bound"));
         }
+    }
+    let setups = (record.group_setups, outcome.group_setups);
+    if setups.0 != setups.1 {
+        wrong.push(format!("{} group set-ups recorded, {} charged", setups.0, setups.1));
     }
     let verdict = count(&watch.steps);
     let mut system = case.system();

@@ -104,7 +104,8 @@ metrics! {
     "migrations", "", Neither, "Transfers of request state.", |row| Some(row.migrations as f64);
     "reconfigurations", "", Neither, "Changes of a request's rank set between denoise tasks.",
         |row| Some(row.reconfigurations as f64);
-    "group_setups", "", Neither, "Tasks that paid for forming a group.",
+    "group_setups", "", Neither,
+        "Tasks that ended and paid for forming a group; failed ones do not count.",
         |row| Some(row.group_setups as f64);
     "rejected", "", Lower, "Requests that ended without a result.", |row| Some(row.rejected as f64);
     "completion_ratio", "", Higher, "Completed over arrived.", |row| row.completion_ratio;

@@ -7,8 +7,9 @@ use rand_pcg::Pcg64;
 pub const RESAMPLES: usize = 10_000;
 /// Coverage of every interval.
 pub const CONFIDENCE: f64 = 0.95;
-/// Fewest seeds that an interval is drawn from.
-pub const MIN_SEEDS: usize = 3;
+/// Fewest seeds that an interval is drawn from: resamples of fewer all lie within so few values that
+/// the interval covers far less than it says.
+pub const MIN_SEEDS: usize = 5;
 
 /// An estimate over seeds with its interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,7 +46,7 @@ impl Interval {
 ///
 /// ```
 /// use flexdit::metrics::stats::ratio;
-/// let gain = ratio(&[3.0, 6.0, 9.0], &[1.0, 2.0, 3.0]).unwrap();
+/// let gain = ratio(&[3.0, 6.0, 9.0, 3.0, 6.0], &[1.0, 2.0, 3.0, 1.0, 2.0]).unwrap();
 /// assert_eq!((gain.estimate, gain.range), (3.0, Some((3.0, 3.0))));
 /// ```
 pub fn ratio(a: &[f64], b: &[f64]) -> Option<Interval> {
@@ -104,7 +105,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fewer_than_three_seeds_give_no_interval_and_say_so() {
+    fn fewer_than_five_seeds_give_no_interval_and_say_so() {
+        let four = mean(&[1.0, 2.0, 3.0, 4.0]).unwrap();
+        assert_eq!((four.range, four.excludes(0.0)), (None, None));
+        assert!(mean(&[1.0, 2.0, 3.0, 4.0, 5.0]).unwrap().range.is_some());
         let two = difference(&[2.0, 4.0], &[1.0, 1.0]).unwrap();
         assert_eq!((two.estimate, two.range), (2.0, None));
         assert_eq!(two.display(1), "2.0 (2 seeds: no interval)");

@@ -88,7 +88,7 @@ pub struct Summary {
     pub migration_s: Option<f64>,
     /// Changes of rank set between denoise tasks.
     pub reconfigurations: u64,
-    /// Tasks that paid for forming a group.
+    /// Tasks that ended and paid for forming a group; failed ones do not count.
     pub group_setups: u64,
     /// Where rank-time went; of the whole run only.
     pub rank_time: Option<RankTime>,

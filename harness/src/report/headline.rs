@@ -9,9 +9,10 @@ use crate::metrics::stats::Interval;
 /// Every system at the headline point.
 pub fn systems(input: &ReportInput) -> Table {
     let caption = format!(
-        "All systems ({}; mean over {} with 95 % bootstrap interval{})",
+        "All systems ({}; mean over {}, {}{})",
         input.label.name(),
         input.seed_words(),
+        input.interval_words(),
         at_point(input)
     );
     let mut table = Table::new(
@@ -152,9 +153,9 @@ impl Comparison<'_> {
 /// Each elastic system against each baseline, at the headline point.
 pub fn against(input: &ReportInput) -> Table {
     let caption = format!(
-        "Elastic against each baseline (derived from {} values; paired by seed, 95 % bootstrap \
-         interval{})",
+        "Elastic against each baseline (derived from {} values; paired by seed, {}{})",
         input.label.name(),
+        input.interval_words(),
         at_point(input)
     );
     let mut table = Table::new(

@@ -209,7 +209,7 @@ pub struct ReportInput {
     /// Where step times come from.
     pub profiles: Vec<ProfileNote>,
     /// What a reader must know before trusting a figure: fallbacks, illegal decisions, too few seeds.
-    /// The renderer adds those that the metrics show (unfinished requests, fewer than three seeds).
+    /// The renderer adds those that the metrics show (unfinished requests, fewer than five seeds).
     pub warnings: Vec<String>,
     /// Versions, revision, hashes.
     pub provenance: Vec<Fact>,

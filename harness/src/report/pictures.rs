@@ -118,9 +118,10 @@ pub fn attainment(input: &ReportInput) -> Option<Picture> {
     let chart = GroupedBars {
         heading: "SLO attainment by request class".to_owned(),
         subtitle: format!(
-            "{}; mean over {}, lines are 95 % bootstrap intervals over seeds",
+            "{}; mean over {}, lines: {}",
             input.label.name(),
-            input.seed_words()
+            input.seed_words(),
+            input.interval_words()
         ),
         y: Axis::new(Scale::Linear { lo: 0.0, hi: 1.0 }, "SLO attainment"),
         series: series.collect(),
@@ -380,10 +381,11 @@ fn sweep_picture(input: &ReportInput, sweep: &Sweep) -> Option<Picture> {
     let chart = LineChart {
         heading: heading.to_owned(),
         subtitle: format!(
-            "{}; {}; mean over {}, bars are 95 % bootstrap intervals over seeds",
+            "{}; {}; mean over {}, bars: {}",
             input.label.name(),
             sweep.key,
-            input.seed_words()
+            input.seed_words(),
+            input.interval_words()
         ),
         columns: if sweep.kind == SweepKind::Cost { 1 } else { panels.len().clamp(1, 2) },
         panels,

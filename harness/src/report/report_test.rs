@@ -12,7 +12,7 @@ fn plain_input() -> ReportInput {
 fn swept(key: &str, values: &[&str], load: fn(usize) -> f64) -> ReportInput {
     let point = |value: &&str| SweepPoint(vec![(key.to_owned(), (*value).to_owned())]);
     let points: Vec<SweepPoint> = values.iter().map(point).collect();
-    sample::input(&sample::campaign(3, &points, load), 0)
+    sample::input(&sample::campaign(5, &points, load), 0)
 }
 
 fn load_sweep() -> ReportInput {
@@ -111,6 +111,18 @@ fn a_missing_baseline_and_a_single_seed_are_said() {
     assert!(text.contains("Not compared with the best static degree per class"), "{text}");
     assert!(text.contains("1 seed: no interval can be drawn"), "{text}");
     assert!(text.contains("too few seeds to say"), "{text}");
+}
+
+#[test]
+fn an_interval_is_promised_from_five_seeds_on() {
+    for (seeds, promised) in [(3, false), (4, false), (5, true)] {
+        let campaign = sample::campaign(seeds, &[SweepPoint::default()], |_| 1.0);
+        let input = sample::input(&campaign, 0);
+        for text in [markdown(&document(&input)), summary(&input)] {
+            assert_eq!(text.contains("95 %"), promised, "{text}");
+            assert_eq!(text.contains("use at least 5"), !promised, "{text}");
+        }
+    }
 }
 
 #[test]

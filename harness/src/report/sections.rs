@@ -5,6 +5,7 @@ use super::format::{NONE, change, number, percent, times, with_interval};
 use super::input::{BoundRow, Fact, Label, ReportInput, Role};
 use super::sweep::{Sweep, SweepKind};
 use super::{headline, pictures, view};
+use crate::metrics::stats::MIN_SEEDS;
 use crate::record::RankTime;
 
 /// Rows above which a table is folded away.
@@ -63,10 +64,10 @@ fn result(input: &ReportInput) -> Section {
 /// Warnings given, and those that the metrics show.
 pub fn all_warnings(input: &ReportInput) -> Vec<String> {
     let mut warnings = input.warnings.clone();
-    if input.seeds.len() < 3 {
+    if input.seeds.len() < MIN_SEEDS {
         warnings.push(format!(
-            "{}: no interval can be drawn, differences may be luck of the workload; use at least 3 \
-             seeds.",
+            "{}: no interval can be drawn, differences may be luck of the workload; use at least \
+             {MIN_SEEDS} seeds.",
             input.seed_words()
         ));
     }
@@ -231,10 +232,10 @@ fn sweep(input: &ReportInput) -> Option<Section> {
     }
     let mut table = Table::new(
         format!(
-            "Every sweep point ({}; mean over {}; ratios paired by seed with 95 % bootstrap \
-             interval)",
+            "Every sweep point ({}; mean over {}; ratios paired by seed, {})",
             input.label.name(),
-            input.seed_words()
+            input.seed_words(),
+            input.interval_words()
         ),
         &[
             "point",

@@ -24,7 +24,7 @@ pub fn summary(input: &ReportInput) -> String {
         let _ = write!(out, "\n{}\n", plain(table));
     }
     if !against.is_empty() {
-        out.push_str("\n[95 % bootstrap interval, paired by seed]\n");
+        let _ = writeln!(out, "\n[{}, paired by seed]", input.interval_words());
     }
     let warnings = all_warnings(input);
     if !warnings.is_empty() {

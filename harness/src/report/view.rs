@@ -206,4 +206,12 @@ impl ReportInput {
             n => format!("{n} seeds"),
         }
     }
+
+    /// What stands in brackets beside a mean or a ratio.
+    pub fn interval_words(&self) -> String {
+        match self.seeds.len() < stats::MIN_SEEDS {
+            true => format!("no interval: fewer than {} seeds", stats::MIN_SEEDS),
+            false => "95 % bootstrap interval".to_owned(),
+        }
+    }
 }

@@ -183,7 +183,7 @@ fn rules() -> Vec<String> {
              in, first out. The best static layout is the best of all layouts tried, by the very figure \
              shown, on the seeds shown: that favours it."
         ),
-        "Brackets hold 95 % bootstrap intervals, paired by seed. Ratios are of means over the seeds."
+        "Brackets hold 95 % bootstrap intervals, paired by seed, from five seeds on. Ratios are of means over the seeds."
             .to_owned(),
         "Reached: at least the published value. Partly: at least half of the published improvement. \
          Open: not to be settled by what is here."

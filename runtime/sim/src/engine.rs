@@ -42,7 +42,7 @@ pub struct Outcome {
     pub end: Nanos,
     /// The system's bookkeeping at the end.
     pub counters: Counters,
-    /// Group set-ups charged.
+    /// Tasks that ended and paid for forming a group; not those that a lost rank took with it.
     pub group_setups: u64,
     /// Whether any price lay outside its source's range.
     pub extrapolated: bool,
@@ -99,6 +99,7 @@ pub struct Simulation<'a> {
     ended: Vec<bool>,
     unfinished: usize,
     down: u16,
+    group_setups: u64,
 }
 
 impl<'a> Simulation<'a> {
@@ -130,6 +131,7 @@ impl<'a> Simulation<'a> {
             ended: vec![false; count],
             unfinished: count,
             down: 0,
+            group_setups: 0,
         }
     }
 
@@ -161,7 +163,7 @@ impl<'a> Simulation<'a> {
         Ok(Outcome {
             end: now,
             counters: self.system.counters(),
-            group_setups: self.timing.group_setups(),
+            group_setups: self.group_setups,
             extrapolated: self.timing.extrapolated(),
             layouts: self.timing.layouts().collect(),
         })
@@ -231,6 +233,7 @@ impl<'a> Simulation<'a> {
         let work = self.inboxes.finish(slot, &mut self.begin);
         match work.item {
             Item::Task(task) => {
+                self.group_setups += u64::from(work.span.setup > Nanos::ZERO);
                 for &rank in task.group.iter() {
                     self.events.push(Event::Finished { task: task.id, rank, span: work.span });
                 }

@@ -18,7 +18,6 @@ pub struct Timing {
     /// Index into `shapes`, by request ordinal.
     shape_of: Vec<u32>,
     extrapolated: bool,
-    group_setups: u64,
 }
 
 /// Prices of one shape, filled on first use.
@@ -55,16 +54,7 @@ impl Timing {
             .collect();
         let noise = Noise::new(seed, charges.jitter, charges.stragglers.clone());
         let setups = Setups::new(charges.group_setup, prebuilt);
-        Self {
-            cost,
-            charges,
-            noise,
-            setups,
-            shapes,
-            shape_of,
-            extrapolated: false,
-            group_setups: 0,
-        }
+        Self { cost, charges, noise, setups, shapes, shape_of, extrapolated: false }
     }
 
     /// What is charged beside stage times.
@@ -87,17 +77,11 @@ impl Timing {
         self.shapes.iter().flat_map(of_shape)
     }
 
-    /// Group set-ups charged so far.
-    pub fn group_setups(&self) -> u64 {
-        self.group_setups
-    }
-
     /// Price of a task that is about to start; `None` when the profile has no such layout.
     pub(crate) fn charge(&mut self, task: &Task) -> Option<Charge> {
         let unit = self.stage_time(task.request, task.stage, task.parallelism)?;
         let compute = self.noise.time(task, unit);
         let setup = self.setups.charge(task);
-        self.group_setups += u64::from(setup.is_some());
         // Profiles price groups within one node.
         self.extrapolated |= !self.charges.one_node(task.active());
         let launch = self.charges.launch;
