@@ -48,7 +48,7 @@ fn a_trace_is_described_with_its_load() {
 34 requests, imported from tests/data/gf-dit/workload-qwen-short.json
 4 ranks, qwen-image
 last arrival at 528.889 s
-offered load: n/a expected, 0.2969 realised (work on one rank over world x window)
+offered load: n/a expected, 0.2969 realised (work on one rank over world x the span of the arrivals)
 
 class  requests   share      shape  tokens  steps  T_single  due after  priority  preemptible
 S            23  67.6 %    512x512    1024     50   7.958 s   11.936 s       100           no

@@ -46,8 +46,8 @@ impl Interval {
 ///
 /// ```
 /// use flexdit::metrics::stats::ratio;
-/// let gain = ratio(&[3.0, 6.0, 9.0, 3.0, 6.0], &[1.0, 2.0, 3.0, 1.0, 2.0]).unwrap();
-/// assert_eq!((gain.estimate, gain.range), (3.0, Some((3.0, 3.0))));
+/// let gain = ratio(&[2.0, 4.0, 6.0, 8.0, 10.0], &[1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
+/// assert_eq!((gain.estimate, gain.range), (2.0, Some((2.0, 2.0))));
 /// ```
 pub fn ratio(a: &[f64], b: &[f64]) -> Option<Interval> {
     bootstrap(a, b, |a, b| if b == 0.0 { f64::NAN } else { a / b })
