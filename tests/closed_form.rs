@@ -53,8 +53,12 @@ costs:
 
 /// The summary of every system.
 fn rows(images: u32) -> BTreeMap<String, Summary> {
+    rows_of(&experiment(images))
+}
+
+fn rows_of(experiment: &str) -> BTreeMap<String, Summary> {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data"));
-    let document = Document::parse("closed-form.yaml", &experiment(images)).expect("YAML");
+    let document = Document::parse("closed-form.yaml", experiment).expect("YAML");
     let loaded = Loaded::from_document(document, folder).unwrap_or_else(|error| panic!("{error}"));
     let recorder = RecorderOptions::default();
     let options = RunOptions { recorder, progress: &|_| {}, log: None };
@@ -110,4 +114,15 @@ fn a_lone_request_takes_exactly_t_single() {
         assert_eq!(row.slowdown_mean, Some(1.0), "{system}");
     }
     assert_eq!(rows["fixed-sp4"].makespan_s, WIDE.as_secs_f64());
+}
+
+#[test]
+fn a_start_delay_is_paid_by_every_task_and_is_no_computing() {
+    let rows = rows_of(&experiment(1).replace("launch: 0", "launch: 0\n  start_delay: 1ms"));
+    for (system, tasks) in [("fixed-sp1", 3), ("srtf-sp1", 52), ("edf-best-fit", 52)] {
+        let delayed = SINGLE + Nanos::from_millis(tasks);
+        assert_eq!(rows[system].makespan_s, delayed.as_secs_f64(), "{system}");
+    }
+    let busy = rows["fixed-sp1"].rank_time.expect("recorded").busy;
+    assert_eq!(busy, SINGLE);
 }

@@ -186,8 +186,8 @@ fn every_integration_test_is_listed() {
 /// What a sub-command of cargo prints, if it works without a network.
 fn cargo(args: &[&str]) -> Option<String> {
     let mut cargo = Command::new(env!("CARGO"));
-    let output =
-        cargo.current_dir(ROOT).args(args).args(["--locked", "--offline"]).output().ok()?;
+    let plain = ["--color", "never", "--locked", "--offline"];
+    let output = cargo.current_dir(ROOT).args(args).args(plain).output().ok()?;
     output.status.success().then(|| String::from_utf8(output.stdout).expect("UTF-8"))
 }
 

@@ -162,6 +162,10 @@ const CHARGES: &[(&str, &str)] = &[
     ),
     ("launch", "`costs.launch`: overhead on every rank before a task computes. Default 5us."),
     (
+        "start_delay",
+        "`costs.start_delay`: time from when a task could begin on all its ranks until it does. Default 0.",
+    ),
+    (
         "control_plane",
         "`costs.control_plane`: time from a decision to the arrival of its commands at the ranks. Default 10us.",
     ),

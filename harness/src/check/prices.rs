@@ -98,6 +98,7 @@ pub(super) fn charges(dice: &mut Dice, world: u16) -> Charges {
         migration,
         group_setup,
         launch: micro(dice),
+        start_delay: if dice.chance(0.3) { micro(dice) } else { Nanos::ZERO },
         control_plane: micro(dice),
         planning: if dice.chance(0.3) { micro(dice) } else { Nanos::ZERO },
         jitter: if dice.chance(0.3) { 0.2 } else { 0.0 },

@@ -34,6 +34,7 @@ impl Costs {
             },
             launch: self.launch.0,
             ranks_per_node: ranks_per_node.unwrap_or(0),
+            start_delay: self.start_delay.0,
             control_plane: self.control_plane.0,
             planning: self.planning.0,
             jitter: self.jitter.on().map_or(0.0, |jitter| jitter.cv),

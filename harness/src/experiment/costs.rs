@@ -19,6 +19,9 @@ pub struct Costs {
     pub group_setup: GroupSetup,
     /// Overhead on every rank of a task before it computes; default 5us.
     pub launch: Duration,
+    /// Time from when a task could begin on all its ranks until it does; queueing ahead does not hide it.
+    /// `0` (the default): none.
+    pub start_delay: Duration,
     /// Time from a decision to the arrival of its commands at the ranks; default 10us.
     pub control_plane: Duration,
     /// Time that one decision takes, added to the control plane; `0` (the default): none.
@@ -39,6 +42,7 @@ impl Default for Costs {
             migration: Migration::default(),
             group_setup: GroupSetup::default(),
             launch: Duration(Nanos::from_micros(5)),
+            start_delay: Duration::default(),
             control_plane: Duration(Nanos::from_micros(10)),
             planning: Duration::default(),
             jitter: Switch::Off,

@@ -219,6 +219,13 @@ pub fn charges(setting: &Setting) -> Vec<Charge> {
             "overhead of every task on its ranks; assumed",
         ),
         charge(
+            "start delay",
+            charged.start_delay.to_string(),
+            charged.start_delay == defaults.start_delay,
+            None,
+            "from when a task could begin on its ranks until it does, not hidden by queueing ahead",
+        ),
+        charge(
             "control plane",
             charged.control_plane.to_string(),
             charged.control_plane == defaults.control_plane,

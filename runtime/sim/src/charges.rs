@@ -107,6 +107,8 @@ pub struct Charges {
     pub group_setup: GroupSetup,
     /// Launch overhead of every task, on its ranks.
     pub launch: Nanos,
+    /// From when a task could begin on all its ranks until it does; queueing ahead does not hide it.
+    pub start_delay: Nanos,
     /// Ranks of one node, consecutive; 0 means that all ranks are on one.
     pub ranks_per_node: u16,
     /// From a decision to the arrival of its commands at the ranks.
@@ -132,6 +134,7 @@ impl Charges {
             migration: MigrationCharge::FREE,
             group_setup: GroupSetup::Free,
             launch: Nanos::ZERO,
+            start_delay: Nanos::ZERO,
             ranks_per_node: 0,
             control_plane: Nanos::ZERO,
             planning: Nanos::ZERO,

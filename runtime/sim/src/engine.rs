@@ -353,6 +353,7 @@ impl<'a> Simulation<'a> {
                         parallelism: task.parallelism,
                     });
                 };
+                let begin = begin + self.timing.charges().start_delay;
                 let end = begin + charge.duration;
                 let work = self.inboxes.get_mut(slot);
                 work.span = charge.span;
