@@ -32,10 +32,9 @@ pub fn rebuild(header: &Header) -> Result<Rebuilt, InputError> {
     let index = systems.iter().position(|system| system.name == header.system);
     let index = index
         .ok_or_else(|| wrong(format!("names system `{}`, which is not there", header.system)))?;
-    let workload = setting.workload(header.seed)?;
-    let seeds = setting.experiment.seeds.iter();
-    let workloads: Vec<Workload> =
-        seeds.map(|&seed| setting.workload(seed)).collect::<Result<_, _>>()?;
+    let seeds = &setting.experiment.seeds;
+    let mut workloads: Vec<Workload> =
+        seeds.iter().map(|&seed| setting.workload(seed)).collect::<Result<_, _>>()?;
     let builder = Builder::new(&setting, &workloads, index);
     let system = match (&systems[index].kind, &header.layout) {
         (SystemKind::BestStatic(_), None) => {
@@ -48,6 +47,10 @@ pub fn rebuild(header: &Header) -> Result<Rebuilt, InputError> {
             builder.candidate(layout)?
         }
         (kind, _) => builder.kind(kind)?,
+    };
+    let workload = match seeds.iter().position(|seed| *seed == header.seed) {
+        Some(at) => workloads.swap_remove(at),
+        None => setting.workload(header.seed)?,
     };
     Ok(Rebuilt { setting, workload, system })
 }

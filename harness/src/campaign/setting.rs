@@ -110,9 +110,4 @@ impl Setting {
     pub fn static_beliefs(&self, shape: &Shape) -> ShapeCosts {
         self.static_estimator.costs(shape)
     }
-
-    /// What policies believe about a shape.
-    pub fn beliefs(&self, shape: &Shape) -> ShapeCosts {
-        self.estimator.costs(shape)
-    }
 }

@@ -6,6 +6,7 @@ use crate::metrics::bounds::book_bounds;
 use crate::metrics::{Recorder, RecorderOptions, RunInfo};
 use crate::record::RunRecord;
 use crate::workload::Workload;
+use flexdit_core::migration::StateSpec;
 use flexdit_core::{Bytes, Command, Event, Nanos, Parallelism, Shape, Stage};
 use flexdit_sim::{Observer, SimError, Simulation};
 
@@ -95,7 +96,7 @@ pub fn peak_memory(setting: &Setting, layouts: &[(Shape, Stage, Parallelism)]) -
     let weights: Bytes = setting.models.iter().map(|model| model.weights()).sum();
     let need = |(shape, stage, layout): &(Shape, Stage, Parallelism)| {
         let model = setting.models[shape.model.index()];
-        let state = setting.beliefs(shape).state.per_rank(*stage, *layout);
+        let state = StateSpec::of(model, shape).ok()?.per_rank(*stage, *layout);
         Some(model.working_set(shape, *stage, layout).ok()? + state)
     };
     weights + layouts.iter().filter_map(need).max().unwrap_or_default()

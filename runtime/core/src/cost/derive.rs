@@ -101,18 +101,18 @@ mod tests {
         Analytic::new(table.model, gpu(device).expect("listed"), Mode::Eager, 60)
     }
 
-    #[test]
-    fn filling_a_priced_layout_gives_its_own_price() {
+    /// The steps of all three sizes at a Ulysses degree, from H20 to H20.
+    fn on_h20(degree: u8) -> Option<Curve> {
         let table = qwen();
         let h20 = analytic(&table, "h20");
         let shapes = [image(512), image(1024), image(1536)];
-        let curve = scaled_step(
-            &table,
-            (&h20, &h20),
-            (&shapes, &shapes[0]),
-            false,
-            Parallelism::ulysses(2),
-        );
+        let layout = Parallelism::ulysses(degree);
+        scaled_step(&table, (&h20, &h20), (&shapes, &shapes[0]), false, layout)
+    }
+
+    #[test]
+    fn filling_a_priced_layout_gives_its_own_price() {
+        let curve = on_h20(2);
         assert_eq!(
             curve.expect("priced").points(),
             [(1024.0, 161.0), (4096.0, 350.0), (9216.0, 880.0)]
@@ -121,16 +121,7 @@ mod tests {
 
     #[test]
     fn eight_ranks_help_large_images_only() {
-        let table = qwen();
-        let h20 = analytic(&table, "h20");
-        let shapes = [image(512), image(1024), image(1536)];
-        let curve = scaled_step(
-            &table,
-            (&h20, &h20),
-            (&shapes, &shapes[0]),
-            false,
-            Parallelism::ulysses(8),
-        );
+        let curve = on_h20(8);
         let ms: Vec<f64> = curve.expect("priced").points().iter().map(|point| point.1).collect();
         assert!(ms[0] > 172.0 && ms[1] > 200.0, "{ms:?}");
         assert!(ms[2] > 1557.0 / 8.0 && ms[2] < 300.0, "{ms:?}");

@@ -218,18 +218,14 @@ impl Plan<'_> {
 
     /// Forgets everything decided so far.
     pub fn clear(&mut self) {
-        self.state_free_again();
-        self.decisions.clear();
-        self.wake = None;
-    }
-
-    fn state_free_again(&mut self) {
         for decision in &self.decisions {
             if let Decision::Run { slot, .. } | Decision::RunAhead { slot, .. } = decision {
                 self.state.get(*slot).planned.set(u64::MAX);
             }
         }
         self.free = self.state.ranks.free().clone();
+        self.decisions.clear();
+        self.wake = None;
     }
 
     fn on_slot(&mut self, id: RequestId, decision: impl FnOnce(u32) -> Decision) {
