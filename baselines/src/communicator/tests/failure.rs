@@ -1,0 +1,162 @@
+//! What goes wrong is a typed error for every member, and soon.
+
+use super::{config, group, with_ranks};
+use crate::communicator::{Communicator, Config};
+use flexdit_comm::{Cause, Collectives, CommError, DType, Op};
+use flexdit_core::Rank;
+use std::time::Duration;
+
+/// Runs `body` by the members of a group of ranks 0 to `degree`; what it returned to each.
+fn members<T: Send>(
+    degree: u16,
+    config: Config,
+    body: impl Fn(Communicator) -> T + Sync,
+) -> Vec<T> {
+    let ranks: Vec<u16> = (0..degree).collect();
+    with_ranks(ranks.len(), &ranks, config, |mut joined| {
+        body(joined.create(&group(&ranks)).expect("a communicator"))
+    })
+}
+
+#[test]
+fn another_operation_another_size_or_another_root_is_a_mismatch() {
+    type Body = fn(&mut Communicator) -> Result<(), CommError>;
+    let bodies: [Body; 3] = [
+        |c| if c.index() == 0 { c.barrier() } else { c.all_gather(&[1], &mut [0; 2]) },
+        |c| {
+            let bytes = 10 + c.index();
+            c.all_gather(&vec![1; bytes], &mut vec![0; 2 * bytes])
+        },
+        |c| {
+            let dtype = [DType::Bf16, DType::F16][c.index()];
+            c.all_reduce(dtype, &mut [0; 64])
+        },
+    ];
+    for body in bodies {
+        let results = members(2, config(), |mut member| {
+            let error = body(&mut member).expect_err("they disagree");
+            let again = member.barrier();
+            (error, again, member)
+        });
+        let mut mismatches = 0;
+        for (error, again, _) in &results {
+            match error {
+                CommError::Mismatch { mine, theirs, .. } => {
+                    assert_ne!(mine, theirs);
+                    mismatches += 1;
+                }
+                CommError::Aborted { cause: Cause::Mismatch, .. } => {}
+                other => panic!("{other}"),
+            }
+            assert!(matches!(again, Err(CommError::Poisoned { .. })), "{again:?}");
+        }
+        assert!(mismatches > 0);
+    }
+}
+
+#[test]
+fn a_call_too_few_is_found_by_its_number() {
+    let errors = members(2, config(), |mut member| {
+        if member.index() == 0 {
+            member.all_gather(&[1], &mut [0; 2])?;
+        }
+        member.all_gather(&[1], &mut [0; 2])?;
+        member.all_gather(&[1], &mut [0; 2])
+    });
+    // The one with a call more waits for a partner, until the other leaves.
+    assert!(matches!(&errors[0], Err(CommError::PeerLost { peer: Rank(1), .. })), "{errors:?}");
+    let errors = members(2, config(), |mut member| {
+        if member.index() == 0 {
+            member.ring_shift(2, &[], &mut [])?;
+        }
+        member.barrier()
+    });
+    assert!(errors.iter().any(|e| matches!(e, Err(CommError::Mismatch { .. }))), "{errors:?}");
+}
+
+#[test]
+fn a_lost_peer_is_named_by_who_waits_for_it_and_the_others_are_told() {
+    let results = members(4, config(), |mut member| {
+        if member.index() == 2 {
+            return Ok(());
+        }
+        // More than sockets take: senders wait too.
+        let bytes = 8 << 20;
+        member.all_to_all(&vec![0; 4 * bytes], &mut vec![0; 4 * bytes])
+    });
+    for (index, result) in results.iter().enumerate() {
+        match result {
+            Ok(()) => assert_eq!(index, 2),
+            Err(CommError::PeerLost { peer, .. }) => assert_eq!(*peer, Rank(2)),
+            Err(CommError::Aborted { cause, .. }) => assert_eq!(*cause, Cause::PeerLost),
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+#[test]
+fn a_sender_learns_that_its_receiver_gave_up() {
+    let results = members(2, config(), |mut member| {
+        if member.index() == 0 {
+            return member.put(1, &vec![0; 32 << 20]);
+        }
+        let error = member.get(0, &mut [0; 5]).expect_err("another size");
+        assert!(matches!(error, CommError::Mismatch { .. }), "{error}");
+        Ok(())
+    });
+    match &results[0] {
+        Err(CommError::Aborted { by: Rank(1), cause: Cause::Mismatch, .. }) => {}
+        Err(CommError::PeerLost { peer: Rank(1), .. }) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn who_does_not_come_is_missing_in_the_time_out() {
+    let short = Config { timeout: Duration::from_millis(200), ..config() };
+    let results = members(3, short, |mut member| {
+        if member.index() == 1 {
+            return (Ok(()), Some(member));
+        }
+        (member.all_gather(&[0; 100], &mut [0; 300]), Some(member))
+    });
+    let errors: Vec<_> = results.into_iter().filter_map(|(result, _)| result.err()).collect();
+    assert_eq!(errors.len(), 2);
+    let late = errors.iter().filter_map(|error| match error {
+        CommError::Timeout { missing, waited, place, graph } => {
+            assert!(*waited >= short.timeout && place.op == Op::AllGather);
+            assert!(graph.contains("waits for {1}"), "{graph}");
+            Some(missing.clone())
+        }
+        CommError::Aborted { cause: Cause::Timeout, .. } => None,
+        other => panic!("{other}"),
+    });
+    let late: Vec<_> = late.collect();
+    assert!(!late.is_empty() && late.iter().all(|missing| *missing == group(&[1])), "{late:?}");
+}
+
+#[test]
+fn a_bad_argument_is_refused_and_changes_nothing() {
+    members(2, config(), |mut member| {
+        let bad = [
+            member.all_gather_ragged(&[1], &[1], &mut [0; 2]),
+            member.all_gather_ragged(&[1], &[1, 2], &mut [0; 2]),
+            member.all_gather_ragged(&[1], &[2, 2], &mut [0; 4]),
+            member.all_gather_ragged(&[1], &[usize::MAX, 3], &mut [0; 2]),
+            member.all_to_all(&[1], &mut [0; 2]),
+            member.all_to_all_ragged(&[1, 2], &[1, 1], &mut [0; 3], &[1, 1]),
+            member.broadcast(2, &mut [0; 2]),
+            member.ring_shift(4, &[1], &mut [0; 2]),
+            member.reduce_scatter(DType::F32, &[0; 8], &mut [0; 8]),
+            member.reduce_scatter(DType::F32, &[0; 12], &mut [0; 6]),
+            member.all_reduce(DType::Bytes, &mut [0; 8]),
+            member.all_reduce(DType::Bf16, &mut [0; 7]),
+            member.put(member.index(), &[]),
+            member.get(7, &mut []),
+        ];
+        for (nth, result) in bad.iter().enumerate() {
+            assert!(matches!(result, Err(CommError::BadArgument { .. })), "{nth}: {result:?}");
+        }
+        member.barrier().expect("still in step");
+    });
+}
