@@ -8,14 +8,39 @@
 //! Invariant: a wrong, missing or reordered collective is a typed error in bounded time, never silent corruption.
 
 pub mod collectives;
+pub mod config;
 pub mod dtype;
+mod edge;
+pub mod endpoint;
 pub mod error;
+mod exchange;
+mod graph;
+mod group_free;
+mod heap;
+mod intake;
+mod lane;
+mod layout;
+mod mapped;
 pub mod membership;
+mod memory;
+mod message;
+mod ops;
+pub mod oracle;
+mod park;
 pub mod reduce;
+mod reset;
+mod rules;
 pub mod tag;
+pub mod transport;
+mod wait;
+mod window;
 
 pub use collectives::{Collectives, TypedCollectives};
+pub use config::{Patience, WorldConfig};
 pub use dtype::{DType, Element};
+pub use endpoint::{Aborter, Endpoint, Lane};
 pub use error::{Cause, CommError, Place};
+pub use group_free::GroupFree;
+pub use heap::HeapBuffer;
 pub use membership::Membership;
 pub use tag::{Op, Tag};

@@ -23,11 +23,13 @@ pub enum Op {
     ReduceScatter = 7,
     /// Every member gets the sum.
     AllReduce = 8,
+    /// The ranks of a failed lane agree to begin anew.
+    Reset = 9,
 }
 
 impl Op {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Barrier,
         Self::AllGather,
         Self::AllToAll,
@@ -36,6 +38,7 @@ impl Op {
         Self::RingShift,
         Self::ReduceScatter,
         Self::AllReduce,
+        Self::Reset,
     ];
 
     /// `all_gather` and the like.
@@ -49,6 +52,7 @@ impl Op {
             Self::RingShift => "ring_shift",
             Self::ReduceScatter => "reduce_scatter",
             Self::AllReduce => "all_reduce",
+            Self::Reset => "reset",
         }
     }
 }

@@ -1,0 +1,114 @@
+//! The collective reset of a failed lane: every pair of members agrees on a count that neither has used.
+//!
+//! Each member writes a record to every other: its attempt, the highest count it knows, and the other's attempt as it saw it. A pair is
+//! done when each has seen the other's attempt; the new count is above both. A member that
+//! failed half-way begins another attempt, and its record replaces the old one.
+//!
+//! Messages between members that nobody has read are dropped: what came before the reset in the global order is over.
+
+use crate::dtype::DType;
+use crate::edge::ahead;
+use crate::error::CommError;
+use crate::graph;
+use crate::lane::{Call, LaneOf};
+use crate::membership::{Membership, bit};
+use crate::memory::{Memory, RankState, Signal, Word};
+use crate::rules::Rules;
+use crate::tag::Op;
+use crate::wait::wake;
+use flexdit_core::{Group, Rank};
+use std::sync::atomic::Ordering;
+
+/// Words of the record: how often its writer tried, the reader's attempt as last seen, the count proposed.
+const ATTEMPT: usize = 0;
+const SEEN: usize = 1;
+const COUNT: usize = 2;
+
+impl<M: Memory, R: Rules> LaneOf<M, R> {
+    /// See [`Lane::reset`](crate::Lane::reset).
+    pub(crate) fn reset(&mut self, member: &Membership) -> Result<(), CommError> {
+        self.check_readers(member)?;
+        let call = Call { member, op: Op::Reset, dtype: DType::Bytes, index: 0 };
+        let others = member.mask() & !bit(self.me);
+        let mine = self.propose(others);
+        let agreed = self.agree(call, others, mine);
+        graph::withdraw(&*self.memory, self.me, self.lane);
+        agreed?;
+        for peer in graph::ranks(others).iter() {
+            let theirs = self.record(self.me, *peer, COUNT).load(Ordering::Acquire);
+            let ours = self.edges[peer.index()].highest();
+            let base = if ahead(theirs, ours) { theirs } else { ours };
+            self.edges[peer.index()].rebase(base.wrapping_add(self.config.depth as u64));
+        }
+        self.window.clear();
+        self.heal(others | self.gone());
+        Ok(())
+    }
+
+    /// Fails if the window holds something for a living rank outside the group.
+    fn check_readers(&self, member: &Membership) -> Result<(), CommError> {
+        let left_out = self.window.waiting_for() & !member.mask() & !self.gone();
+        if left_out == 0 {
+            return Ok(());
+        }
+        let group: Group = member.group().clone();
+        let why = "leaves out a rank that may still read what this one staged";
+        Err(CommError::BadGroup { rank: self.me, group, why })
+    }
+
+    /// Ranks that have left the world, as bits.
+    fn gone(&self) -> u64 {
+        let ranks = (0..self.config.ranks as u16).map(Rank);
+        let gone = |state| matches!(state, RankState::Closed | RankState::Lost);
+        ranks.filter(|rank| gone(self.memory.state(*rank))).fold(0, |mask, rank| mask | bit(rank))
+    }
+
+    /// The record that `from` keeps at `at`.
+    fn record(&self, at: Rank, from: Rank, word: usize) -> &M::Word {
+        self.memory.signal(at, self.lane, Signal::Reset { source: from, word })
+    }
+
+    /// Writes this rank's proposal to every peer and returns the attempt.
+    fn propose(&mut self, others: u64) -> u64 {
+        self.attempts += 1;
+        for peer in graph::ranks(others).iter() {
+            let highest = self.edges[peer.index()].highest();
+            self.record(*peer, self.me, COUNT).store(highest, Ordering::Relaxed);
+            self.record(*peer, self.me, ATTEMPT).store(self.attempts, Ordering::Release);
+        }
+        wake::<M, R>(&self.memory, self.lane, others);
+        self.attempts
+    }
+
+    /// Waits until each pair has seen each other's attempt.
+    fn agree(&mut self, call: Call<'_>, others: u64, mine: u64) -> Result<(), CommError> {
+        let mut waiter = self.waiter();
+        let mut last_look = None;
+        let mut missing = others;
+        loop {
+            let before = missing;
+            let mut told = 0;
+            for peer in graph::ranks(missing).iter() {
+                let theirs = self.record(self.me, *peer, ATTEMPT).load(Ordering::Acquire);
+                let echo = self.record(*peer, self.me, SEEN);
+                if theirs != echo.load(Ordering::Relaxed) {
+                    echo.store(theirs, Ordering::Release);
+                    told |= bit(*peer);
+                }
+                let seen = self.record(self.me, *peer, SEEN).load(Ordering::Acquire);
+                if theirs != 0 && seen == mine {
+                    missing &= !bit(*peer);
+                }
+            }
+            wake::<M, R>(&self.memory, self.lane, told);
+            if missing == 0 {
+                return Ok(());
+            }
+            if missing != before {
+                waiter.progressed(&*self.memory);
+            } else {
+                self.pause(call, &mut waiter, |_| missing, &mut last_look)?;
+            }
+        }
+    }
+}

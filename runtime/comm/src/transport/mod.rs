@@ -1,0 +1,3 @@
+//! Who makes the memory of a world: threads of one process, or processes that share a mapping.
+
+pub mod thread;

@@ -1,0 +1,59 @@
+//! All ranks are threads of this process. Heaps are ordinary memory, and any buffer can be lent.
+
+use crate::config::WorldConfig;
+use crate::endpoint::Endpoint;
+use crate::error::CommError;
+use crate::layout::HeapLayout;
+use crate::mapped::Mapped;
+use flexdit_core::Rank;
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::sync::Arc;
+
+/// Zeroed memory, given back when it is dropped.
+#[derive(Debug)]
+struct Allocation {
+    base: *mut u8,
+    layout: Layout,
+}
+
+// SAFETY: owns plain bytes; whoever uses the pointer answers for it.
+unsafe impl Send for Allocation {}
+// SAFETY: as above; this type itself never touches the bytes.
+unsafe impl Sync for Allocation {}
+
+impl Allocation {
+    fn new(bytes: usize) -> Self {
+        let layout = Layout::from_size_align(bytes, 4096).expect("a heap fits the address space");
+        // SAFETY: a heap is never empty.
+        let base = unsafe { alloc_zeroed(layout) };
+        if base.is_null() {
+            handle_alloc_error(layout);
+        }
+        Self { base, layout }
+    }
+}
+
+impl Drop for Allocation {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with this layout.
+        unsafe { dealloc(self.base, self.layout) };
+    }
+}
+
+/// A world whose ranks are threads: one endpoint per rank, in order, each to be moved to its thread.
+///
+/// # Errors
+///
+/// [`CommError::BadWorld`] if a setting is out of range.
+pub fn world(config: &WorldConfig) -> Result<Vec<Endpoint>, CommError> {
+    config.check()?;
+    let bytes = HeapLayout::new(config).total();
+    let heaps: Vec<Allocation> = (0..config.ranks).map(|_| Allocation::new(bytes)).collect();
+    let bases = heaps.iter().map(|heap| heap.base).collect();
+    // SAFETY: the allocations are page-aligned, zeroed, apart from each other, as large as the layout says, and owned by the
+    // mapping alone.
+    let memory = Arc::new(unsafe { Mapped::new(config, bases, true, Box::new(heaps)) });
+    let config = Arc::new(config.clone());
+    let join = |rank| Endpoint::join(Arc::clone(&memory), Rank(rank as u16), &config);
+    Ok((0..config.ranks).map(join).collect())
+}
