@@ -17,6 +17,9 @@ use flexdit_core::Rank;
 /// Acknowledgements of pieces of at least so many bytes wake their sender for sure.
 const LARGE: u32 = 4096;
 
+/// The longest piece of a message that is lent: nothing is staged, so larger is better, and the length fits its word.
+const LENT_PIECE: usize = 1 << 30;
+
 /// One message, to one peer or the same to several.
 #[derive(Debug)]
 pub(crate) struct Out<'a> {
@@ -127,7 +130,8 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         let mut progress = false;
         let tag = self.tag(call, out.data.len() as u64);
         while !out.done {
-            let length = self.config.piece_bytes.min(out.data.len() - out.at);
+            let most = if out.lent.is_some() { LENT_PIECE } else { self.config.piece_bytes };
+            let length = most.min(out.data.len() - out.at);
             let mut peers = out.to;
             while peers != 0 {
                 let peer = peers.trailing_zeros() as usize;
@@ -151,8 +155,7 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
     /// Where the next piece of a message can be read, once it lies there; `None` while the window is full.
     fn place_piece(&mut self, out: &Out<'_>, length: usize) -> Option<Location> {
         match out.lent {
-            Some(Location::Heap(offset)) => return Some(Location::Heap(offset + out.at as u64)),
-            Some(Location::Address(at)) => return Some(Location::Address(at + out.at as u64)),
+            Some(lent) => return Some(lent.after(out.at)),
             None if length == 0 => return Some(Location::Heap(0)),
             None => {}
         }
@@ -188,53 +191,60 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         unread
     }
 
-    /// The next piece from `peer` if it is there; it must be the one at `begin` of the message `mine`.
+    /// The next piece from `peer` if it is there; it must be part of the message `mine`, and byte `at` in it.
     pub(crate) fn expect(
         &self,
         call: Call<'_>,
         peer: Rank,
         mine: Tag,
-        begin: usize,
+        at: usize,
     ) -> Result<Option<Message>, CommError> {
         let Some(message) = self.edges[peer.index()].poll(&*self.memory) else { return Ok(None) };
-        if R::TAGS && (message.tag != mine || message.begin != begin as u64) {
+        let (at, end) = (at as u64, message.begin + u64::from(message.length));
+        let fits = message.begin <= at && (at < end || at == mine.bytes) && end <= mine.bytes;
+        if R::TAGS && !(message.tag == mine && fits) {
             return Err(self.mismatch(call, peer, mine, message.tag));
         }
         Ok(Some(message))
     }
 
-    /// Shows a piece to `reader` and acknowledges it.
-    pub(crate) fn consume(
+    /// Shows `length` bytes of a piece, from byte `from` of it on, to `reader`.
+    pub(crate) fn read(
         &mut self,
         call: Call<'_>,
         peer: Rank,
         message: &Message,
-        read: &mut Read,
+        (from, length): (usize, usize),
         reader: impl FnMut(&[u8]),
     ) -> Result<(), CommError> {
-        let length = message.length as usize;
-        let edge = peer.index();
+        debug_assert!(from + length <= message.length as usize);
+        let edge = &self.edges[peer.index()];
         if message.lent {
-            self.edges[edge].set_reading(&*self.memory, true);
+            edge.set_reading(&*self.memory, true);
             self.memory.fence();
             if self.is_withdrawn(peer) {
-                self.edges[edge].set_reading(&*self.memory, false);
+                edge.set_reading(&*self.memory, false);
                 return Err(self.aborted(call, peer, Cause::Asked));
             }
         }
+        let location = message.location.after(from);
         // SAFETY: the piece was published and is not yet acknowledged, so its bytes stay as they are; if they were lent, the
         // lender waits for the end of this reading even when it gives up.
-        unsafe { self.memory.read(peer, message.location, length, reader) };
+        unsafe { self.memory.read(peer, location, length, reader) };
         if message.lent {
-            self.edges[edge].set_reading(&*self.memory, false);
+            edge.set_reading(&*self.memory, false);
         }
-        self.edges[edge].acknowledge(&*self.memory);
+        Ok(())
+    }
+
+    /// Acknowledges a piece after its last reading: its slot and bytes are the sender's again.
+    pub(crate) fn acknowledge(&mut self, peer: Rank, message: &Message, read: &mut Read) {
+        self.edges[peer.index()].acknowledge(&*self.memory);
         if message.lent || message.length >= LARGE {
             read.large |= bit(peer);
         } else {
             read.small |= bit(peer);
         }
-        Ok(())
     }
 }
 

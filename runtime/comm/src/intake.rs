@@ -26,6 +26,8 @@ pub(crate) struct In<'a> {
 pub(crate) struct Copies<'a> {
     ins: SmallVec<[In<'a>; 8]>,
     missing: u64,
+    /// What this member sends itself.
+    own: Option<(&'a [u8], &'a mut [u8])>,
 }
 
 impl<'a> Copies<'a> {
@@ -33,6 +35,11 @@ impl<'a> Copies<'a> {
     pub(crate) fn expect(&mut self, from: Rank, into: &'a mut [u8]) {
         self.missing |= bit(from);
         self.ins.push(In { from, into, at: 0, done: false });
+    }
+
+    /// Copies the own share, once the peers have been sent theirs.
+    pub(crate) fn copy_own(&mut self, from: &'a [u8], into: &'a mut [u8]) {
+        self.own = Some((from, into));
     }
 }
 
@@ -44,16 +51,18 @@ impl Intake for Copies<'_> {
         read: &mut Read,
     ) -> Result<bool, CommError> {
         let mut progress = false;
+        if let Some((from, into)) = self.own.take() {
+            into.copy_from_slice(from);
+        }
         for message in self.ins.iter_mut().filter(|message| !message.done) {
             let tag = lane.tag(call, message.into.len() as u64);
             while !message.done {
                 let Some(piece) = lane.expect(call, message.from, tag, message.at)? else { break };
-                let into = &mut message.into[message.at..];
-                lane.consume(call, message.from, &piece, read, |bytes| {
-                    let length = bytes.len().min(into.len());
-                    into[..length].copy_from_slice(&bytes[..length]);
-                })?;
-                message.at += piece.length as usize;
+                let (from, length) = (message.from, piece.length as usize);
+                let into = &mut message.into[message.at..message.at + length];
+                lane.read(call, from, &piece, (0, length), |bytes| into.copy_from_slice(bytes))?;
+                lane.acknowledge(from, &piece, read);
+                message.at += length;
                 message.done = message.at >= message.into.len();
                 progress = true;
             }
@@ -69,7 +78,7 @@ impl Intake for Copies<'_> {
     }
 }
 
-/// The sum of one message from every member, in group order, piece by piece.
+/// The sum of one message from every member, in group order, block by block.
 #[derive(Debug)]
 pub(crate) struct Sum<'a> {
     member: &'a Membership,
@@ -77,9 +86,13 @@ pub(crate) struct Sum<'a> {
     /// This member's addend; `None` if it lies in `into`.
     own: Option<&'a [u8]>,
     into: &'a mut [u8],
+    /// Bytes that are added up.
     at: usize,
     missing: u64,
 }
+
+/// Bytes added up at a time: sums and addends stay in the first-level cache.
+const BLOCK: usize = 4096;
 
 impl<'a> Sum<'a> {
     pub(crate) fn new(
@@ -92,52 +105,76 @@ impl<'a> Sum<'a> {
         Self { member, dtype, own, into, at: 0, missing }
     }
 
-    /// Which of the next pieces are missing, as bits.
+    /// Looks for the pieces that are missing; returns how far all of them reach.
     fn look<M: Memory, R: Rules>(
         &mut self,
         lane: &LaneOf<M, R>,
         call: Call<'_>,
+    ) -> Result<usize, CommError> {
+        let tag = lane.tag(call, self.into.len() as u64);
+        let mut end = self.into.len();
+        for peer in self.member.group().iter().filter(|peer| **peer != lane.me) {
+            if let Some(piece) = lane.expect(call, *peer, tag, self.at)? {
+                self.missing &= !bit(*peer);
+                end = end.min(piece.begin as usize + piece.length as usize);
+            }
+        }
+        Ok(end)
+    }
+
+    /// Adds up everything before `end`, and acknowledges the pieces that end there.
+    fn add<M: Memory, R: Rules>(
+        &mut self,
+        lane: &mut LaneOf<M, R>,
+        call: Call<'_>,
+        end: usize,
+        read: &mut Read,
     ) -> Result<(), CommError> {
         let tag = lane.tag(call, self.into.len() as u64);
-        let mut missing = self.missing;
-        while missing != 0 {
-            let peer = Rank(missing.trailing_zeros() as u16);
-            missing &= missing - 1;
-            if lane.expect(call, peer, tag, self.at)?.is_some() {
-                self.missing &= !bit(peer);
+        let mut sums = std::mem::take(&mut lane.sums);
+        let begun = self.at;
+        while self.at < end {
+            let length = BLOCK.min(end - self.at);
+            self.add_block(lane, call, length, &mut sums)?;
+            self.at += length;
+        }
+        lane.sums = sums;
+        let me = lane.me;
+        for peer in self.member.group().iter().filter(|peer| **peer != me) {
+            let piece = lane.expect(call, *peer, tag, begun)?.expect("looked for before");
+            if piece.begin as usize + piece.length as usize == end {
+                lane.acknowledge(*peer, &piece, read);
+                self.missing |= bit(*peer);
             }
         }
         Ok(())
     }
 
-    /// Adds the next piece of every member.
-    fn add<M: Memory, R: Rules>(
+    fn add_block<M: Memory, R: Rules>(
         &mut self,
         lane: &mut LaneOf<M, R>,
         call: Call<'_>,
-        read: &mut Read,
+        length: usize,
+        sums: &mut Vec<f32>,
     ) -> Result<(), CommError> {
-        let tag = lane.tag(call, self.into.len() as u64);
-        let length = lane.config.piece_bytes.min(self.into.len() - self.at);
+        let (tag, dtype) = (lane.tag(call, self.into.len() as u64), self.dtype);
         let range = self.at..self.at + length;
-        let mut sums = std::mem::take(&mut lane.sums);
         sums.clear();
         // The identity of addition: 0 + (-0) would be 0.
-        sums.resize(length / self.dtype.size(), -0.0);
+        sums.resize(length / dtype.size(), -0.0);
         for (index, peer) in self.member.group().iter().enumerate() {
             if index == self.member.index() {
                 let own = self.own.map_or(&self.into[range.clone()], |own| &own[range.clone()]);
-                reduce::accumulate(self.dtype, &mut sums, own);
-            } else {
-                let piece = lane.expect(call, *peer, tag, self.at)?.expect("looked for before");
-                lane.consume(call, *peer, &piece, read, |bytes| {
-                    reduce::accumulate(self.dtype, &mut sums, bytes);
-                })?;
+                reduce::accumulate(dtype, sums, own);
+                continue;
             }
+            let piece = lane.expect(call, *peer, tag, self.at)?.expect("looked for before");
+            let part = (self.at - piece.begin as usize, length);
+            lane.read(call, *peer, &piece, part, |addend| {
+                reduce::accumulate(dtype, sums, addend);
+            })?;
         }
-        reduce::round(self.dtype, &sums, &mut self.into[range]);
-        lane.sums = sums;
-        self.at += length;
+        reduce::round(dtype, sums, &mut self.into[range]);
         Ok(())
     }
 }
@@ -151,14 +188,14 @@ impl Intake for Sum<'_> {
     ) -> Result<bool, CommError> {
         let mut progress = false;
         while self.missing != 0 {
-            self.look(lane, call)?;
+            let end = self.look(lane, call)?;
             if self.missing != 0 {
                 break;
             }
-            self.add(lane, call, read)?;
+            self.add(lane, call, end, read)?;
             progress = true;
-            if self.at < self.into.len() {
-                self.missing = self.member.mask() & !bit(lane.me);
+            if self.at == self.into.len() {
+                self.missing = 0;
             }
         }
         Ok(progress)

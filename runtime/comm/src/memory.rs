@@ -46,6 +46,16 @@ pub(crate) enum Location {
     Address(u64),
 }
 
+impl Location {
+    /// The place so many bytes further on.
+    pub(crate) fn after(self, bytes: usize) -> Self {
+        match self {
+            Self::Heap(offset) => Self::Heap(offset + bytes as u64),
+            Self::Address(address) => Self::Address(address + bytes as u64),
+        }
+    }
+}
+
 /// Whether a rank takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]

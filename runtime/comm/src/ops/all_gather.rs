@@ -27,7 +27,7 @@ pub(crate) fn run<M: Memory, R: Rules>(
         let (share, tail) = rest.split_at_mut(*count);
         rest = tail;
         if index == member.index() {
-            share.copy_from_slice(mine);
+            copies.copy_own(mine, share);
         } else {
             copies.expect(*peer, share);
         }

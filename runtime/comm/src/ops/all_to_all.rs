@@ -40,7 +40,7 @@ pub(crate) fn run<M: Memory, R: Rules>(
         let (into, tail) = rest.split_at_mut(receive_counts[index]);
         (unsent, rest) = (unsent_tail, tail);
         if index == own {
-            into.copy_from_slice(out);
+            copies.copy_own(out, into);
         } else {
             outs.push(Out::new(bit(*peer), out));
             copies.expect(*peer, into);
