@@ -42,6 +42,7 @@ impl Endpoint {
     /// Rank `rank` of the world in `memory`, from now on alive.
     pub(crate) fn join(memory: Arc<Mapped>, rank: Rank, config: &Arc<WorldConfig>) -> Self {
         let lanes = config.lanes;
+        memory.touch(rank);
         memory.write_header(rank, config, std::process::id());
         memory.set_state(rank, RankState::Alive, lanes);
         let presence = Arc::new(Presence { memory: Arc::clone(&memory), rank, lanes });

@@ -97,6 +97,14 @@ impl Mapped {
         }
     }
 
+    /// Touches every page of rank `at`'s signals and windows, so that no operation pays for its first use.
+    pub(crate) fn touch(&self, at: Rank) {
+        let (end, _) = self.layout.arena();
+        for offset in (0..end).step_by(4096) {
+            self.word(at, offset).fetch_or(0, Ordering::Relaxed);
+        }
+    }
+
     /// A word of the header of rank `at`.
     pub(crate) fn header(&self, at: Rank, word: Header) -> u64 {
         self.word(at, HeapLayout::header(word)).load(Ordering::Acquire)
