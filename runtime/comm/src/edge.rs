@@ -25,6 +25,8 @@ pub(crate) struct Edge<R> {
     sent: u64,
     /// Of these, known to be acknowledged.
     acknowledged: u64,
+    /// The last of them whose bytes were lent.
+    lent: u64,
     /// Messages of the peer that were consumed.
     received: u64,
     rules: PhantomData<R>,
@@ -32,17 +34,10 @@ pub(crate) struct Edge<R> {
 
 impl<R: Rules> Edge<R> {
     pub(crate) fn new(me: Rank, peer: Rank, lane: usize, depth: usize, base: u64) -> Self {
-        let (sent, acknowledged, received) = (base, base, base);
-        Self {
-            me,
-            peer,
-            lane,
-            depth: depth as u64,
-            sent,
-            acknowledged,
-            received,
-            rules: PhantomData,
-        }
+        let rules = PhantomData;
+        let depth = depth as u64;
+        let [sent, acknowledged, lent, received] = [base; 4];
+        Self { me, peer, lane, depth, sent, acknowledged, lent, received, rules }
     }
 
     /// Count of the last message that was published.
@@ -61,7 +56,7 @@ impl<R: Rules> Edge<R> {
 
     /// Begins both edges anew after `base`.
     pub(crate) fn rebase(&mut self, base: u64) {
-        (self.sent, self.acknowledged, self.received) = (base, base, base);
+        [self.sent, self.acknowledged, self.lent, self.received] = [base; 4];
     }
 
     /// Whether the peer has acknowledged message `count`.
@@ -76,6 +71,11 @@ impl<R: Rules> Edge<R> {
             }
         }
         !ahead(count, self.acknowledged)
+    }
+
+    /// Whether the peer may still read memory that was lent to it.
+    pub(crate) fn is_owed<M: Memory>(&mut self, memory: &M) -> bool {
+        !self.is_acknowledged(memory, self.lent)
     }
 
     /// Whether one more message may be published.
@@ -99,6 +99,9 @@ impl<R: Rules> Edge<R> {
         }
         slot(0).store(count, R::PUBLISH);
         self.sent = count;
+        if message.lent {
+            self.lent = count;
+        }
         count
     }
 

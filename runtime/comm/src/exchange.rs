@@ -13,6 +13,7 @@ use crate::rules::Rules;
 use crate::tag::Tag;
 use crate::wait::{wake, wake_without_fence};
 use flexdit_core::Rank;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Acknowledgements of pieces of at least so many bytes wake their sender for sure.
 const LARGE: u32 = 4096;
@@ -74,11 +75,15 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         for out in outs.iter_mut().filter(|out| out.data.len() >= self.config.lend_bytes) {
             out.lent = self.memory.lendable(self.me, out.data);
         }
-        let result = self.run(call, outs, intake);
-        if let Err(error) = &result {
-            self.fail(call, error);
+        let run = || self.run(call, outs, intake);
+        let result = catch_unwind(AssertUnwindSafe(run));
+        match &result {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.fail(call, error),
+            // Unwinding frees buffers that peers may be reading.
+            Err(_) => self.fail(call, &self.aborted(call, self.me, Cause::Asked)),
         }
-        result
+        result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     fn run(

@@ -45,14 +45,21 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         Ok(())
     }
 
-    /// Fails if the window holds something for a living rank outside the group.
-    fn check_readers(&self, member: &Membership) -> Result<(), CommError> {
-        let left_out = self.window.waiting_for() & !member.mask() & !self.gone();
+    /// Fails if a living rank outside the group may still read the window, or what was lent to it: it would not learn that
+    /// the bytes have changed.
+    fn check_readers(&mut self, member: &Membership) -> Result<(), CommError> {
+        let mut readers = self.window.waiting_for();
+        for edge in &mut self.edges {
+            if edge.is_owed(&*self.memory) {
+                readers |= bit(edge.peer());
+            }
+        }
+        let left_out = readers & !member.mask() & !self.gone();
         if left_out == 0 {
             return Ok(());
         }
         let group: Group = member.group().clone();
-        let why = "leaves out a rank that may still read what this one staged";
+        let why = "leaves out a rank that may still read what this one sent";
         Err(CommError::BadGroup { rank: self.me, group, why })
     }
 
