@@ -122,7 +122,8 @@ impl Joined {
             keys.extend((0..degree).map(|index| format!("{prefix}/{index}")));
             keys.push(format!("{prefix}/id"));
             let (id, addresses) = self.meet(&membership, &keys)?;
-            links = mesh::connect_all(id, own, &addresses, &self.listener, self.config.timeout)
+            let Config { timeout, spins, .. } = self.config;
+            links = mesh::connect_all(id, own, &addresses, &self.listener, timeout, spins)
                 .map_err(|fault| describe(&membership, Op::Barrier, 0, 0, fault))?;
         }
         let buffer_bytes = self.config.buffer_bytes.next_multiple_of(4).max(4);
@@ -133,8 +134,8 @@ impl Joined {
             puts: vec![0; degree],
             gets: vec![0; degree],
             poisoned: false,
-            parts: vec![0; if degree > 1 { buffer_bytes * degree } else { 0 }],
-            sums: vec![0.0; if degree > 1 { buffer_bytes / 2 } else { 0 }],
+            parts: Vec::with_capacity(if degree > 1 { buffer_bytes * degree } else { 0 }),
+            sums: Vec::with_capacity(if degree > 1 { buffer_bytes / 2 } else { 0 }),
             store: Arc::clone(&self.store),
             keys,
             membership,

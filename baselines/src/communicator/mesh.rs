@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send};
 use rustix::net::{accept_with, connect, socket_with};
+use rustix::thread::sched_yield;
 use std::io::{self, ErrorKind, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
@@ -29,6 +30,8 @@ struct Attempt {
     hello: [u8; HELLO_BYTES],
     /// Bytes of `hello` read so far; `None` until the own one is written.
     heard: Option<usize>,
+    /// Worth a try.
+    ready: bool,
 }
 
 /// What became of an attempt.
@@ -51,22 +54,31 @@ pub(super) fn connect_all(
     addresses: &[SocketAddr],
     listener: &TcpListener,
     timeout: Duration,
+    spins: u32,
 ) -> Result<Vec<Option<Link>>, Fault> {
     let mut links: Vec<Option<Link>> = addresses.iter().map(|_| None).collect();
     let mut attempts = Vec::with_capacity(addresses.len());
     for peer in (0..addresses.len()).filter(|peer| *peer != own && dials(own, *peer)) {
         let stream = dial(addresses[peer]).map_err(|error| refused(peer, &error))?;
         let hello = hello(&id, own, peer);
-        attempts.push(Attempt { stream, peer: Some(peer), hello, heard: None });
+        attempts.push(Attempt { stream, peer: Some(peer), hello, heard: None, ready: true });
     }
     let mut missing = addresses.len() - 1;
     let mut answers = missing - attempts.len();
-    let mut patience = Patience::new(timeout);
-    loop {
+    let (mut patience, mut fruitless, mut knocked) = (Patience::new(timeout), 0, true);
+    while missing > 0 {
+        let before = missing;
         while answers > 0
+            && knocked
             && let Some(stream) = accept(listener)?
         {
-            attempts.push(Attempt { stream, peer: None, hello: [0; _], heard: Some(0) });
+            attempts.push(Attempt {
+                stream,
+                peer: None,
+                hello: [0; _],
+                heard: Some(0),
+                ready: true,
+            });
         }
         let mut at = 0;
         while at < attempts.len() {
@@ -85,16 +97,21 @@ pub(super) fn connect_all(
                 Err(error) => return Err(refused(dialled.unwrap_or(own), &error)),
             }
         }
+        fruitless = if missing < before { 0 } else { fruitless + 1 };
         if missing == 0 {
-            return Ok(links);
-        }
-        let Some(left) = patience.left() else {
+            break;
+        } else if fruitless < spins {
+            sched_yield();
+            attempts.iter_mut().for_each(|attempt| attempt.ready = true);
+            knocked = true;
+        } else if let Some(left) = patience.left() {
+            knocked = sleep(&mut attempts, (answers > 0).then_some(listener), left)?;
+        } else {
             let missing = (0..links.len()).filter(|peer| *peer != own && links[*peer].is_none());
-            let missing = missing.collect();
-            return Err(Fault::Late { missing, waited: patience.waited() });
-        };
-        sleep(&attempts, (answers > 0).then_some(listener), left)?;
+            return Err(Fault::Late { missing: missing.collect(), waited: patience.waited() });
+        }
     }
+    Ok(links)
 }
 
 /// Begins to connect.
@@ -147,12 +164,15 @@ fn hello(id: &Id, from: usize, to: usize) -> [u8; HELLO_BYTES] {
 impl Attempt {
     /// Goes as far as it goes without waiting.
     fn advance(&mut self, id: &Id, own: usize, links: &[Option<Link>]) -> io::Result<Outcome> {
+        if !std::mem::take(&mut self.ready) {
+            return Ok(Outcome::Waiting);
+        }
         if self.heard.is_none() {
             // A new connection has room for so little.
             match send(&self.stream, &self.hello, SendFlags::NOSIGNAL) {
                 Ok(HELLO_BYTES) => self.heard = Some(0),
                 Ok(_) => return Err(ErrorKind::WriteZero.into()),
-                Err(Errno::AGAIN | Errno::INTR) => return Ok(Outcome::Waiting),
+                Err(Errno::AGAIN) => return Ok(Outcome::Waiting),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -188,24 +208,31 @@ impl Attempt {
     }
 }
 
+/// Waits until something can go on, and marks it ready; whether somebody is at the door.
 fn sleep(
-    attempts: &[Attempt],
+    attempts: &mut [Attempt],
     listener: Option<&TcpListener>,
     left: Duration,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
     let mut events: Vec<PollFd<'_>> = Vec::with_capacity(attempts.len() + 1);
-    for Attempt { stream, heard, .. } in attempts {
+    for Attempt { stream, heard, .. } in attempts.iter() {
         let flags = if heard.is_none() { PollFlags::OUT } else { PollFlags::IN };
         events.push(PollFd::new(stream, flags));
     }
     events.extend(listener.map(|listener| PollFd::new(listener, PollFlags::IN)));
     match poll(&mut events, Some(&left)) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Ok(_) | Err(Errno::INTR) => {}
         Err(error) => {
-            Err(Fault::System { doing: "wait for connections".into(), message: error.to_string() })
+            let message = error.to_string();
+            return Err(Fault::System { doing: "wait for connections".into(), message });
         }
     }
+    let happened: Vec<bool> = events.iter().map(|event| !event.revents().is_empty()).collect();
+    for (attempt, happened) in attempts.iter_mut().zip(&happened) {
+        attempt.ready = *happened;
+    }
+    Ok(listener.is_some() && happened.last() == Some(&true))
 }
 
 fn refused(peer: usize, error: &io::Error) -> Fault {

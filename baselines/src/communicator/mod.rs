@@ -60,16 +60,17 @@ use std::time::Duration;
 pub struct Config {
     /// How long a rank waits without a byte moving before it gives up.
     pub timeout: Duration,
-    /// How often a member looks for data before it sleeps in the system. 0 is best when ranks outnumber cores.
+    /// How often a member looks for data before it sleeps in the system. It offers its core to others each time, so this
+    /// also pays when ranks outnumber cores.
     pub spins: u32,
     /// Bytes of the buffer for each member in which reductions receive parts.
     pub buffer_bytes: usize,
 }
 
 impl Default for Config {
-    /// 30 s, no spinning, 256 KiB.
+    /// 30 s, 50 looks, 256 KiB.
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(30), spins: 0, buffer_bytes: 256 << 10 }
+        Self { timeout: Duration::from_secs(30), spins: 50, buffer_bytes: 256 << 10 }
     }
 }
 

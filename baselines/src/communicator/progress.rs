@@ -13,6 +13,7 @@ use flexdit_core::Rank;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
+use rustix::thread::sched_yield;
 use std::io::{IoSlice, IoSliceMut};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -179,12 +180,15 @@ pub(super) fn exchange(
             patience.renew();
             fruitless = 0;
         }
+        if again {
+            continue;
+        }
         if fruitless < spins {
             fruitless += 1;
             sends.iter_mut().for_each(|send| send.ready = true);
             receives.iter_mut().for_each(|receive| receive.ready = true);
-            std::hint::spin_loop();
-        } else if !again {
+            sched_yield();
+        } else {
             sleep(links, sends, receives, &mut patience)?;
         }
     }

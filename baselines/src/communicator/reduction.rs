@@ -11,8 +11,8 @@ use super::ops::{equal, parts};
 use super::progress::{Receiving, Sending};
 use flexdit_comm::{Collectives, CommError, DType, Op, reduce};
 
-/// Up to here an all-reduce adds everything everywhere.
-const SHORT_BYTES: usize = 16 << 10;
+/// Up to so many bytes to receive, an all-reduce adds everything everywhere.
+const SHORT_BYTES: usize = 128 << 10;
 
 /// Checks what is to be added.
 fn check(op: Op, dtype: DType, bytes: usize) -> Result<(), CommError> {
@@ -45,7 +45,7 @@ impl Communicator {
             let part = |member: usize| &send[member * bytes..][cut.clone()];
             self.receive_parts(op, index as u32, dtype, bytes, part)?;
             self.add(dtype, part(own));
-            reduce::round(dtype, &self.sums[..cut.len() / dtype.size()], &mut receive[cut]);
+            reduce::round(dtype, &self.sums, &mut receive[cut]);
         }
         Ok(())
     }
@@ -58,10 +58,10 @@ impl Communicator {
             return Ok(());
         }
         let chunk = self.config.buffer_bytes;
-        if bytes <= SHORT_BYTES.min(chunk) {
+        if bytes <= chunk && bytes * (degree - 1) <= SHORT_BYTES {
             self.receive_parts(op, 0, dtype, bytes, |_| data)?;
             self.add(dtype, data);
-            reduce::round(dtype, &self.sums[..bytes / dtype.size()], data);
+            reduce::round(dtype, &self.sums, data);
             return Ok(());
         }
         let shares = shares(bytes / dtype.size(), degree).map(|elements| elements * dtype.size());
@@ -75,7 +75,7 @@ impl Communicator {
             };
             self.receive_parts(op, index as u32, dtype, bytes, |member| &data[cut(member)])?;
             self.add(dtype, &data[cut(own)]);
-            reduce::round(dtype, &self.sums[..cut(own).len() / dtype.size()], &mut data[cut(own)]);
+            reduce::round(dtype, &self.sums, &mut data[cut(own)]);
         }
         let index = chunks as u32;
         let tag = self.tag(op, index, dtype, bytes);
@@ -104,6 +104,8 @@ impl Communicator {
         let (own, length) = (self.index(), part(self.index()).len());
         let mut sends: Vec<_> = self.others().map(|to| Sending::new(to, &tag, part(to))).collect();
         let mut buffers = std::mem::take(&mut self.parts);
+        // The room is there since the creation; the first use pays for touching it.
+        buffers.resize(self.config.buffer_bytes * self.degree(), 0);
         let mut receives: Vec<_> = buffers
             .chunks_exact_mut(self.config.buffer_bytes)
             .enumerate()
@@ -118,8 +120,9 @@ impl Communicator {
     /// Adds what was received and the own part, in group order.
     fn add(&mut self, dtype: DType, mine: &[u8]) {
         let own = self.membership.index();
-        let sums = &mut self.sums[..mine.len() / dtype.size()];
-        sums.fill(0.0);
+        self.sums.clear();
+        self.sums.resize(mine.len() / dtype.size(), 0.0);
+        let sums = &mut self.sums[..];
         for member in 0..self.membership.degree() {
             let theirs = member * self.config.buffer_bytes;
             let part = if member == own { mine } else { &self.parts[theirs..][..mine.len()] };

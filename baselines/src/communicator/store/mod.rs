@@ -8,7 +8,10 @@
 mod server;
 mod wire;
 
-use std::io::{self, ErrorKind, Read, Write};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+use rustix::thread::sched_yield;
+use std::io::{self, ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use wire::{Frames, LENGTH_BYTES, MOST_BYTES, Request};
+
+/// How often a client looks for an answer before it sleeps in the system.
+const LOOKS: u32 = 50;
 
 /// Why the store did not answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -293,7 +299,7 @@ impl Line {
     fn receive(&self) -> io::Result<Vec<Vec<u8>>> {
         // Small answers, length included, come with one read; nothing follows an answer that was not asked for.
         let mut answer = vec![0; 4096];
-        let mut have = 0;
+        let (mut have, mut looks) = (0, LOOKS);
         loop {
             let length = wire::length(&answer[..have]);
             let need = LENGTH_BYTES + length.unwrap_or(0);
@@ -307,11 +313,17 @@ impl Line {
                 return Ok(fields.into_iter().map(<[u8]>::to_vec).collect());
             }
             answer.resize(answer.len().max(need), 0);
-            match (&self.stream).read(&mut answer[have..]) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(count) => have += count,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            // Answers mostly come soon: look before sleeping in the system.
+            let flags = if looks > 0 { RecvFlags::DONTWAIT } else { RecvFlags::empty() };
+            match recv(&self.stream, &mut answer[have..], flags) {
+                Ok((0, _)) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok((count, _)) => have += count,
+                Err(Errno::AGAIN) if looks > 0 => {
+                    looks -= 1;
+                    sched_yield();
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
             }
         }
     }

@@ -131,6 +131,6 @@ fn a_member_that_does_not_come_is_named() {
     let errors = with_ranks(4, &[0, 1], short, |mut joined| joined.create(&group(&[0, 3, 1])));
     for error in errors.into_iter().map(|result| result.expect_err("rank 3 is not there")) {
         let CommError::Timeout { missing, .. } = &error else { panic!("{error}") };
-        assert_eq!(*missing, group(&[3]));
+        assert!(missing.contains(&Rank(3)), "{missing}");
     }
 }

@@ -3,6 +3,7 @@
 mod creation;
 mod failure;
 mod oracle;
+mod rendezvous;
 
 use super::{Config, Joined, Store};
 use flexdit_core::{Group, Rank};
