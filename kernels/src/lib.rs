@@ -5,10 +5,12 @@
 //! pictures rest: **the result for a token (or a head) does not depend on which other tokens (or heads) are
 //! computed with it**.
 
+pub mod conformance;
 pub mod cpu;
 pub mod error;
 pub mod exchange;
 pub mod guidance;
+pub mod oracle;
 pub mod random;
 pub mod solver;
 pub mod split;

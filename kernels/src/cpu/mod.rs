@@ -5,6 +5,7 @@
 
 pub mod activation;
 pub mod attention;
+pub mod backend;
 pub mod embed;
 pub mod linear;
 pub mod matmul;
@@ -15,6 +16,7 @@ pub mod scratch;
 pub mod simd;
 
 pub use attention::{Heads, Online, attention};
+pub use backend::Cpu;
 pub use linear::Linear;
 pub use matmul::{Start, matmul};
 pub use scratch::Scratch;
