@@ -92,8 +92,11 @@ impl WorldConfig {
         if !self.depth.is_power_of_two() || self.depth > 64 {
             return bad("the depth of an edge is a power of two, at most 64");
         }
-        if self.piece_bytes == 0 || !self.piece_bytes.is_multiple_of(64) {
-            return bad("a piece is a multiple of 64 bytes");
+        if self.piece_bytes == 0
+            || self.piece_bytes > 1 << 30
+            || !self.piece_bytes.is_multiple_of(64)
+        {
+            return bad("a piece is a multiple of 64 bytes, at most 2^30");
         }
         if self.window_bytes < self.piece_bytes * 2 || !self.window_bytes.is_multiple_of(64) {
             return bad("a window is a multiple of 64 bytes and holds two pieces or more");

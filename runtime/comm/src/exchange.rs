@@ -41,6 +41,10 @@ impl<'a> Out<'a> {
 
 /// What takes in the messages of an operation.
 pub(crate) trait Intake {
+    /// Takes nothing from one peer before all have sent: messages must then go out one after the other, in group order.
+    /// Else windows could fill up with pieces for ranks that wait for each other's.
+    const ALL_AT_ONCE: bool;
+
     /// Takes what is there; whether there was anything.
     fn pull<M: Memory, R: Rules>(
         &mut self,
@@ -86,11 +90,11 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    fn run(
+    fn run<I: Intake>(
         &mut self,
         call: Call<'_>,
         outs: &mut [Out<'_>],
-        intake: &mut impl Intake,
+        intake: &mut I,
     ) -> Result<(), CommError> {
         let mut waiter = self.waiter();
         let (mut last_look, mut waited) = (None, false);
@@ -101,6 +105,9 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
             for out in outs.iter_mut() {
                 progress |= self.push(call, out, &mut told);
                 sent &= out.done;
+                if I::ALL_AT_ONCE && !sent {
+                    break;
+                }
             }
             if told != 0 {
                 wake::<M, R>(&self.memory, self.lane, told);
@@ -119,7 +126,8 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
                 waiter.progressed(&*self.memory);
                 last_look = None;
             } else {
-                let missing = |lane: &mut Self| intake.missing() | lane.unread(outs) | unsent(outs);
+                let missing =
+                    |lane: &mut Self| intake.missing() | lane.unread(outs) | lane.unsent(outs);
                 waited |= self.pause(call, &mut waiter, missing, &mut last_look)?;
             }
         }
@@ -196,6 +204,21 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         unread
     }
 
+    /// Peers to whom something is yet to be sent, and the one whose reading would make room for it, as bits.
+    fn unsent(&mut self, outs: &[Out<'_>]) -> u64 {
+        let unsent = || outs.iter().filter(|out| !out.done);
+        let mut mask = unsent().fold(0, |mask, out| mask | out.to);
+        if let Some(first) = unsent().next() {
+            let peers = crate::graph::ranks(first.to);
+            if peers.iter().all(|peer| self.edges[peer.index()].has_credit(&*self.memory)) {
+                let gone = self.gone();
+                let blocker = self.window.blocker(&*self.memory, &mut self.edges, gone);
+                mask |= blocker.map_or(0, bit);
+            }
+        }
+        mask
+    }
+
     /// The next piece from `peer` if it is there; it must be part of the message `mine`, and byte `at` in it.
     pub(crate) fn expect(
         &self,
@@ -227,9 +250,9 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         if message.lent {
             edge.set_reading(&*self.memory, true);
             self.memory.fence();
-            if self.is_withdrawn(peer) {
+            if let Some(cause) = self.withdrawn(peer) {
                 edge.set_reading(&*self.memory, false);
-                return Err(self.aborted(call, peer, Cause::Asked));
+                return Err(self.aborted(call, peer, cause));
             }
         }
         let location = message.location.after(from);
@@ -251,9 +274,4 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
             read.small |= bit(peer);
         }
     }
-}
-
-/// Peers to whom something is yet to be sent, as bits.
-fn unsent(outs: &[Out<'_>]) -> u64 {
-    outs.iter().filter(|out| !out.done).fold(0, |mask, out| mask | out.to)
 }

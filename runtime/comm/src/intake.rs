@@ -44,6 +44,8 @@ impl<'a> Copies<'a> {
 }
 
 impl Intake for Copies<'_> {
+    const ALL_AT_ONCE: bool = false;
+
     fn pull<M: Memory, R: Rules>(
         &mut self,
         lane: &mut LaneOf<M, R>,
@@ -180,6 +182,8 @@ impl<'a> Sum<'a> {
 }
 
 impl Intake for Sum<'_> {
+    const ALL_AT_ONCE: bool = true;
+
     fn pull<M: Memory, R: Rules>(
         &mut self,
         lane: &mut LaneOf<M, R>,

@@ -155,7 +155,10 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
             let missing = graph::ranks(missing);
             let graph = graph::render(&*self.memory, self.config.ranks, self.lane);
             let waited = waiter.waited(&*self.memory);
-            return Err(CommError::Timeout { place: self.place(call), missing, waited, graph });
+            // One more poll before this error, too: the time may have passed while this thread did not run.
+            *last_look =
+                Some(CommError::Timeout { place: self.place(call), missing, waited, graph });
+            return Ok(());
         }
         // What a peer sent before it failed is there by now: one more poll, then this error.
         *last_look = self.given_up(call, missing);
@@ -175,7 +178,9 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
             return Some(self.aborted(call, self.me, Cause::Asked));
         }
         graph::ranks(missing).iter().find_map(|peer| {
-            if let Some(cause) = cause(word(*peer, Signal::Poison)).filter(|_| !resets) {
+            // The poison after the record: who has ended its reset has cleared it.
+            let counts = !resets && !self.is_resetting(*peer);
+            if let Some(cause) = cause(word(*peer, Signal::Poison)).filter(|_| counts) {
                 return Some(self.aborted(call, *peer, cause));
             }
             let gone = matches!(self.memory.state(*peer), RankState::Closed | RankState::Lost);
@@ -224,10 +229,10 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         }
     }
 
-    /// Whether the rank that lent memory has withdrawn it.
-    pub(crate) fn is_withdrawn(&self, peer: Rank) -> bool {
+    /// Why the rank that lent memory has withdrawn it, if it has.
+    pub(crate) fn withdrawn(&self, peer: Rank) -> Option<Cause> {
         let poison = self.memory.signal(peer, self.lane, Signal::Poison);
-        R::REVOKE && poison.load(Ordering::Relaxed) != 0
+        cause(poison.load(Ordering::Relaxed)).filter(|_| R::REVOKE)
     }
 
     /// Makes a failed lane usable again; the caller has agreed new counts with the peers.

@@ -153,7 +153,7 @@ mod tests {
                 }
                 place(Signal::Head { destination }, writer);
                 place(Signal::Reading { destination }, writer);
-                (0..3).for_each(|word| place(Signal::Reset { source, word }, writer));
+                (0..4).for_each(|word| place(Signal::Reset { source, word }, writer));
             }
             words.push(layout.bell(lane));
         }

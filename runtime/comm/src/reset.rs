@@ -2,7 +2,8 @@
 //!
 //! Each member writes a record to every other: its attempt, the highest count it knows, and the other's attempt as it saw it. A pair is
 //! done when each has seen the other's attempt; the new count is above both. A member that
-//! failed half-way begins another attempt, and its record replaces the old one.
+//! failed half-way begins another attempt, and its record replaces the old one. Members end at different times; until the
+//! record says that one has ended, its old poison means nothing to those that have.
 //!
 //! Messages between members that nobody has read are dropped: what came before the reset in the global order is over.
 
@@ -19,10 +20,12 @@ use crate::wait::wake;
 use flexdit_core::{Group, Rank};
 use std::sync::atomic::Ordering;
 
-/// Words of the record: how often its writer tried, the reader's attempt as last seen, the count proposed.
+/// Words of the record: how often its writer tried, the reader's attempt as last seen, the count proposed, the last
+/// attempt that ended.
 const ATTEMPT: usize = 0;
 const SEEN: usize = 1;
 const COUNT: usize = 2;
+const ENDED: usize = 3;
 
 impl<M: Memory, R: Rules> LaneOf<M, R> {
     /// See [`Lane::reset`](crate::Lane::reset).
@@ -33,7 +36,18 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         let mine = self.propose(others);
         let agreed = self.agree(call, others, mine);
         graph::withdraw(&*self.memory, self.me, self.lane);
-        agreed?;
+        if agreed.is_ok() {
+            self.begin_anew(others);
+        }
+        for peer in graph::ranks(others).iter() {
+            self.record(*peer, self.me, ENDED).store(mine, Ordering::Release);
+        }
+        wake::<M, R>(&self.memory, self.lane, others);
+        agreed
+    }
+
+    /// Goes on after the counts that were agreed.
+    fn begin_anew(&mut self, others: u64) {
         for peer in graph::ranks(others).iter() {
             let theirs = self.record(self.me, *peer, COUNT).load(Ordering::Acquire);
             let ours = self.edges[peer.index()].highest();
@@ -42,13 +56,18 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         }
         self.window.clear();
         self.heal(others | self.gone());
-        Ok(())
+    }
+
+    /// Whether `peer` is still in a reset that this rank has seen it begin.
+    pub(crate) fn is_resetting(&self, peer: Rank) -> bool {
+        let ended = self.record(self.me, peer, ENDED).load(Ordering::Acquire);
+        ended < self.record(peer, self.me, SEEN).load(Ordering::Relaxed)
     }
 
     /// Fails if a living rank outside the group may still read the window, or what was lent to it: it would not learn that
     /// the bytes have changed.
     fn check_readers(&mut self, member: &Membership) -> Result<(), CommError> {
-        let mut readers = self.window.waiting_for();
+        let mut readers = self.window.waiting_for(&*self.memory, &mut self.edges);
         for edge in &mut self.edges {
             if edge.is_owed(&*self.memory) {
                 readers |= bit(edge.peer());
@@ -64,7 +83,7 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
     }
 
     /// Ranks that have left the world, as bits.
-    fn gone(&self) -> u64 {
+    pub(crate) fn gone(&self) -> u64 {
         let ranks = (0..self.config.ranks as u16).map(Rank);
         let gone = |state| matches!(state, RankState::Closed | RankState::Lost);
         ranks.filter(|rank| gone(self.memory.state(*rank))).fold(0, |mask, rank| mask | bit(rank))
@@ -96,24 +115,27 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
             let before = missing;
             let mut told = 0;
             for peer in graph::ranks(missing).iter() {
+                // In this order: a peer that has seen this attempt wrote its own before, so that is the one seen here.
+                let seen = self.record(self.me, *peer, SEEN).load(Ordering::Acquire);
                 let theirs = self.record(self.me, *peer, ATTEMPT).load(Ordering::Acquire);
                 let echo = self.record(*peer, self.me, SEEN);
                 if theirs != echo.load(Ordering::Relaxed) {
                     echo.store(theirs, Ordering::Release);
                     told |= bit(*peer);
                 }
-                let seen = self.record(self.me, *peer, SEEN).load(Ordering::Acquire);
-                if theirs != 0 && seen == mine {
+                if seen == mine {
                     missing &= !bit(*peer);
                 }
             }
             wake::<M, R>(&self.memory, self.lane, told);
+            if missing != before {
+                waiter.progressed(&*self.memory);
+                last_look = None;
+            }
             if missing == 0 {
                 return Ok(());
             }
-            if missing != before {
-                waiter.progressed(&*self.memory);
-            } else {
+            if missing == before {
                 self.pause(call, &mut waiter, |_| missing, &mut last_look)?;
             }
         }

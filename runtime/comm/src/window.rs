@@ -4,6 +4,7 @@
 
 use crate::edge::Edge;
 use crate::layout::LINE;
+use crate::membership::bit;
 use crate::memory::Memory;
 use crate::rules::Rules;
 use flexdit_core::Rank;
@@ -27,11 +28,13 @@ pub(crate) struct Window {
     /// Everything from here on is free.
     head: u64,
     readers: VecDeque<Reader>,
+    /// Ranks that have left the world, as bits: they read no more.
+    gone: u64,
 }
 
 impl Window {
     pub(crate) fn new(bytes: usize) -> Self {
-        Self { bytes: bytes as u64, tail: 0, head: 0, readers: VecDeque::new() }
+        Self { bytes: bytes as u64, tail: 0, head: 0, readers: VecDeque::new(), gone: 0 }
     }
 
     /// The offset of `length` free bytes in a row, if there are. They stay free until [`hold`](Self::hold).
@@ -68,7 +71,8 @@ impl Window {
 
     fn collect<M: Memory, R: Rules>(&mut self, memory: &M, edges: &mut [Edge<R>]) {
         while let Some(first) = self.readers.front() {
-            if !edges[first.peer.index()].is_acknowledged(memory, first.count) {
+            let is_gone = self.gone & bit(first.peer) != 0;
+            if !is_gone && !edges[first.peer.index()].is_acknowledged(memory, first.count) {
                 break;
             }
             let end = first.end;
@@ -80,8 +84,25 @@ impl Window {
     }
 
     /// Ranks that have yet to acknowledge something, as bits.
-    pub(crate) fn waiting_for(&self) -> u64 {
-        self.readers.iter().fold(0, |mask, reader| mask | crate::membership::bit(reader.peer))
+    pub(crate) fn waiting_for<M: Memory, R: Rules>(
+        &mut self,
+        memory: &M,
+        edges: &mut [Edge<R>],
+    ) -> u64 {
+        self.collect(memory, edges);
+        self.readers.iter().fold(0, |mask, reader| mask | bit(reader.peer))
+    }
+
+    /// Frees what only ranks of `gone` (bits) could read, and returns the rank that room waits for.
+    pub(crate) fn blocker<M: Memory, R: Rules>(
+        &mut self,
+        memory: &M,
+        edges: &mut [Edge<R>],
+        gone: u64,
+    ) -> Option<Rank> {
+        self.gone |= gone;
+        self.collect(memory, edges);
+        self.readers.front().map(|reader| reader.peer)
     }
 
     /// Frees everything. Only when nobody can read any more.
