@@ -147,6 +147,11 @@ impl Lane {
         self.inner.me
     }
 
+    /// Which of the rank's lanes this is.
+    pub fn index(&self) -> usize {
+        self.inner.lane
+    }
+
     /// This rank's place in a group of this world.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 //!
 //! Invariant: a wrong, missing or reordered collective is a typed error in bounded time, never silent corruption.
 
+pub mod check;
 pub mod collectives;
 pub mod config;
 pub mod dtype;
