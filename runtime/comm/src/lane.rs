@@ -117,17 +117,18 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
     /// Passes time after a poll that found nothing; `missing` tells the peers waited for, as bits. Whether the wait has
     /// become long, so that what is missing was published.
     ///
-    /// `last_look` is the error that waiting has come to: what a peer sent before it failed must be looked for once more.
+    /// `last_look` is the error that waiting has come to, and the peers for whose sake, as bits: what they sent before they
+    /// failed must be looked for once more.
     #[inline]
     pub(crate) fn pause(
         &mut self,
         call: Call<'_>,
         waiter: &mut Waiter<R>,
         missing: impl FnOnce(&mut Self) -> u64,
-        last_look: &mut Option<CommError>,
+        last_look: &mut Option<(u64, CommError)>,
     ) -> Result<bool, CommError> {
-        if let Some(error) = last_look.take() {
-            return Err(error);
+        if let Some((peers, error)) = last_look.take() {
+            return if missing(self) & peers == 0 { Ok(true) } else { Err(error) };
         }
         match waiter.pause(&*self.memory) {
             Pause::Short => Ok(false),
@@ -146,18 +147,18 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         waiter: &Waiter<R>,
         missing: u64,
         pause: Pause,
-        last_look: &mut Option<CommError>,
+        last_look: &mut Option<(u64, CommError)>,
     ) -> Result<(), CommError> {
         let Call { op, index, .. } = call;
         let wait = graph::Wait { sequence: self.sequence, op, index, missing };
         graph::publish(&*self.memory, self.me, self.lane, wait);
         if pause == Pause::Expired {
-            let missing = graph::ranks(missing);
+            let (peers, missing) = (missing, graph::ranks(missing));
             let graph = graph::render(&*self.memory, self.config.ranks, self.lane);
             let waited = waiter.waited(&*self.memory);
             // One more poll before this error, too: the time may have passed while this thread did not run.
-            *last_look =
-                Some(CommError::Timeout { place: self.place(call), missing, waited, graph });
+            let error = CommError::Timeout { place: self.place(call), missing, waited, graph };
+            *last_look = Some((peers, error));
             return Ok(());
         }
         // What a peer sent before it failed is there by now: one more poll, then this error.
@@ -170,21 +171,22 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         CommError::Aborted { place: self.place(call), by, cause }
     }
 
-    /// Why waiting for `missing` is in vain, if it is.
-    fn given_up(&self, call: Call<'_>, missing: u64) -> Option<CommError> {
+    /// Why waiting for `missing` is in vain, if it is, and for whose sake.
+    fn given_up(&self, call: Call<'_>, missing: u64) -> Option<(u64, CommError)> {
         let word = |at, signal| self.memory.signal(at, self.lane, signal).load(Ordering::Acquire);
         let resets = call.op == Op::Reset;
         if word(self.me, Signal::Asked) != 0 && !resets {
-            return Some(self.aborted(call, self.me, Cause::Asked));
+            return Some((u64::MAX, self.aborted(call, self.me, Cause::Asked)));
         }
         graph::ranks(missing).iter().find_map(|peer| {
             // The poison after the record: who has ended its reset has cleared it.
             let counts = !resets && !self.is_resetting(*peer);
             if let Some(cause) = cause(word(*peer, Signal::Poison)).filter(|_| counts) {
-                return Some(self.aborted(call, *peer, cause));
+                return Some((bit(*peer), self.aborted(call, *peer, cause)));
             }
             let gone = matches!(self.memory.state(*peer), RankState::Closed | RankState::Lost);
-            gone.then(|| CommError::PeerLost { place: self.place(call), peer: *peer })
+            let lost = || CommError::PeerLost { place: self.place(call), peer: *peer };
+            gone.then(|| (bit(*peer), lost()))
         })
     }
 
