@@ -10,6 +10,7 @@ pub mod cpu;
 pub mod error;
 pub mod exchange;
 pub mod guidance;
+pub mod model;
 pub mod oracle;
 pub mod random;
 pub mod solver;

@@ -1,0 +1,142 @@
+//! Whole models: split over ranks of every kind, and their weights by name.
+
+use super::*;
+use crate::error::KernelError;
+use crate::exchange::{Member, members};
+use crate::random::Stream;
+use crate::tensor::Tensor;
+use std::sync::Arc;
+
+fn model(name: &str) -> Arc<Model> {
+    let config = Config::preset(name).expect("listed");
+    Arc::new(Model::load(&config, &mut Seeded::new(11), DType::F32).expect("seeded"))
+}
+
+struct Case {
+    tokens: Vec<f32>,
+    text: Vec<f32>,
+    grid: [usize; 3],
+}
+
+fn case(config: &Config, grid: [usize; 3], text_tokens: usize) -> Arc<Case> {
+    let mut random = Stream::new(3, "case");
+    let tokens = random.normal(grid.iter().product::<usize>() * config.width());
+    Arc::new(Case { tokens, text: random.normal(text_tokens * config.text_dim), grid })
+}
+
+fn predict(model: &Model, case: &Case, parallel: &mut Parallel<'_>) -> Result<Vec<f32>> {
+    let config = model.config();
+    let tokens = View::new(&case.tokens, config.width());
+    let input = Input {
+        tokens: tokens.rows(parallel.shard(tokens.height())),
+        text: View::new(&case.text, config.text_dim),
+        timestep: 700.0,
+        grid: case.grid,
+    };
+    model.predict(input, parallel, &mut Scratch::default())
+}
+
+/// The prediction of all ranks of Ulysses groups inside a ring, joined.
+fn split(model: &Arc<Model>, case: &Arc<Case>, ulysses: usize, ring: usize) -> Vec<f32> {
+    let mut groups: Vec<Vec<Member>> = (0..ring).map(|_| members(ulysses)).collect();
+    let mut rings: Vec<Vec<Member>> = (0..ulysses).map(|_| members(ring)).collect();
+    let mut threads = Vec::new();
+    for group in &mut groups {
+        for (ring, member) in rings.iter_mut().zip(group.drain(..)) {
+            let (model, case, next) = (model.clone(), case.clone(), ring.remove(0));
+            threads.push(std::thread::spawn(move || {
+                predict(&model, &case, &mut Parallel::new(member, next)).expect("all live")
+            }));
+        }
+    }
+    threads.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect()
+}
+
+#[test]
+fn ulysses_degrees_give_the_same_bits() {
+    for (name, grid, text) in [
+        ("tiny-image", [1, 5, 7], 11),
+        ("tiny-image", [1, 1, 3], 2),
+        ("tiny-video", [3, 3, 5], 13),
+        ("tiny-video", [1, 1, 5], 1),
+    ] {
+        let model = model(name);
+        let case = case(model.config(), grid, text);
+        let alone = predict(&model, &case, &mut Parallel::alone()).expect("fits");
+        assert!(alone.iter().all(|x| x.is_finite()));
+        for degree in [1, 2, 4, 8] {
+            assert!(split(&model, &case, degree, 1) == alone, "{name} {grid:?} degree {degree}");
+        }
+    }
+}
+
+#[test]
+fn a_prediction_depends_on_every_input() {
+    let model = model("tiny-image");
+    let base = case(model.config(), [1, 4, 4], 5);
+    let first = predict(&model, &base, &mut Parallel::alone()).expect("fits");
+    let variance = first.iter().map(|x| x * x).sum::<f32>() / first.len() as f32;
+    assert!((0.1..10.0).contains(&variance), "{variance}");
+    let mut other = Case { tokens: base.tokens.clone(), text: base.text.clone(), grid: [1, 2, 8] };
+    assert_ne!(predict(&model, &other, &mut Parallel::alone()).expect("fits"), first);
+    other.grid = base.grid;
+    other.text[3] += 1.0;
+    assert_ne!(predict(&model, &other, &mut Parallel::alone()).expect("fits"), first);
+}
+
+#[test]
+fn inputs_that_do_not_fit_are_errors() {
+    let model = model("tiny-video");
+    let mut wrong = Case { tokens: vec![0.0; 32], text: vec![0.0; 64], grid: [1, 1, 3] };
+    let error = predict(&model, &wrong, &mut Parallel::alone()).unwrap_err();
+    assert_eq!(error.to_string(), "tokens has shape [2, 16], expected [3, 16]");
+    wrong.grid = [1, 1, 2];
+    wrong.text = vec![0.0; 64 * 65];
+    let error = predict(&model, &wrong, &mut Parallel::alone()).unwrap_err();
+    assert_eq!(error.to_string(), "65 text tokens, expected 1 to 64");
+    wrong.text = vec![0.0; 64];
+    let three = members(3).remove(0);
+    let error = predict(&model, &wrong, &mut Parallel::ulysses(three)).unwrap_err();
+    assert_eq!(error.to_string(), "an Ulysses degree of 3 does not divide 8 heads");
+}
+
+/// Notes what is asked for.
+#[derive(Default)]
+struct Recorder(Vec<TensorSpec>);
+
+impl WeightSource for Recorder {
+    fn tensor(&mut self, name: &str, shape: Shape) -> Result<Tensor> {
+        self.0.push(TensorSpec { name: name.into(), shape });
+        Ok(Tensor::zeros(shape))
+    }
+}
+
+#[test]
+fn the_list_of_tensors_is_what_loading_asks_for() {
+    for name in ["tiny-image", "tiny-video", "small-image"] {
+        let config = Config::preset(name).expect("listed");
+        let mut recorder = Recorder::default();
+        Model::load(&config, &mut recorder, DType::Bf16).expect("zeros");
+        let sorted = |mut specs: Vec<TensorSpec>| {
+            specs.sort_by(|a, b| a.name.cmp(&b.name));
+            specs
+        };
+        assert_eq!(sorted(recorder.0), sorted(config.tensors()));
+    }
+}
+
+#[test]
+fn a_missing_tensor_is_named() {
+    struct Without;
+    impl WeightSource for Without {
+        fn tensor(&mut self, name: &str, shape: Shape) -> Result<Tensor> {
+            if name == "transformer_blocks.1.attn.to_out.0.bias" {
+                return Err(KernelError::Missing { name: name.into() });
+            }
+            Seeded::new(1).tensor(name, shape)
+        }
+    }
+    let config = Config::preset("tiny-image").expect("listed");
+    let error = Model::load(&config, &mut Without, DType::F32).unwrap_err();
+    assert_eq!(error.to_string(), "tensor `transformer_blocks.1.attn.to_out.0.bias` is missing");
+}
