@@ -38,6 +38,8 @@ mod clock;
 mod frame;
 mod joined;
 mod mesh;
+#[cfg(feature = "mpi")]
+mod mpi;
 mod ops;
 mod progress;
 mod reduction;
@@ -46,6 +48,8 @@ mod store;
 mod tests;
 
 pub use joined::Joined;
+#[cfg(feature = "mpi")]
+pub use mpi::{MpiCommunicator, MpiWorld};
 pub use store::{Store, StoreError, StoreServer};
 
 use flexdit_comm::{Cause, Collectives, CommError, DType, Membership, Op, Place, Tag};

@@ -38,7 +38,7 @@ impl Collectives for Communicator {
     }
 
     fn broadcast(&mut self, root: usize, data: &mut [u8]) -> Result<(), CommError> {
-        self.check_member(Op::Broadcast, "root's place in the group", root)?;
+        check_member(Op::Broadcast, "root's place in the group", root, self.degree())?;
         self.begin()?;
         let (own, degree) = (self.index(), self.degree());
         let absolute = |place: usize| (place + root) % degree;
@@ -85,7 +85,7 @@ impl Collectives for Communicator {
         all: &mut [u8],
     ) -> Result<(), CommError> {
         let (op, own) = (Op::AllGather, self.index());
-        self.check_counts(op, counts, all.len())?;
+        check_counts(op, counts, all.len(), self.degree())?;
         equal(op, "length of the own share", mine.len(), counts[own])?;
         self.begin()?;
         let tag = self.tag(op, 0, DType::Bytes, mine.len());
@@ -110,8 +110,8 @@ impl Collectives for Communicator {
         receive_counts: &[usize],
     ) -> Result<(), CommError> {
         let (op, own) = (Op::AllToAll, self.index());
-        self.check_counts(op, send_counts, send.len())?;
-        self.check_counts(op, receive_counts, receive.len())?;
+        check_counts(op, send_counts, send.len(), self.degree())?;
+        check_counts(op, receive_counts, receive.len(), self.degree())?;
         equal(op, "own share to receive", receive_counts[own], send_counts[own])?;
         self.begin()?;
         let mut starts = Vec::with_capacity(send_counts.len());
@@ -197,33 +197,55 @@ impl Communicator {
         (1..degree).map(move |distance| (own + distance) % degree)
     }
 
-    fn check_counts(&self, op: Op, counts: &[usize], bytes: usize) -> Result<(), CommError> {
-        equal(op, "number of counts", counts.len(), self.membership.degree())?;
-        let sum = counts.iter().try_fold(0_usize, |sum, count| sum.checked_add(*count));
-        equal(op, "length of a buffer", bytes, sum.unwrap_or(usize::MAX))
-    }
-
-    fn check_member(&self, op: Op, what: &'static str, index: usize) -> Result<(), CommError> {
-        let degree = self.membership.degree();
-        if index < degree {
-            return Ok(());
-        }
-        let (got, expected) = (index as u64, degree as u64 - 1);
-        Err(CommError::BadArgument { op, what, got, expected })
-    }
-
     /// Checks the partner of a `put` or `get`, which move no counter of collectives.
     fn check_peer(&self, what: &'static str, index: usize) -> Result<(), CommError> {
-        self.check_member(Op::PutGet, what, index)?;
-        if index == self.membership.index() {
-            let (own, next) = (index as u64, (index as u64 + 1) % self.membership.degree() as u64);
-            return Err(CommError::BadArgument { op: Op::PutGet, what, got: own, expected: next });
-        }
+        check_partner(what, index, self.membership.index(), self.membership.degree())?;
         if self.poisoned {
             return Err(CommError::Poisoned { rank: self.own_rank(), lane: 0 });
         }
         Ok(())
     }
+}
+
+/// Counts must be as many as members and add up to the buffer's length.
+pub(super) fn check_counts(
+    op: Op,
+    counts: &[usize],
+    bytes: usize,
+    degree: usize,
+) -> Result<(), CommError> {
+    equal(op, "number of counts", counts.len(), degree)?;
+    let sum = counts.iter().try_fold(0_usize, |sum, count| sum.checked_add(*count));
+    equal(op, "length of a buffer", bytes, sum.unwrap_or(usize::MAX))
+}
+
+/// A position must be in the group.
+pub(super) fn check_member(
+    op: Op,
+    what: &'static str,
+    index: usize,
+    degree: usize,
+) -> Result<(), CommError> {
+    if index < degree {
+        return Ok(());
+    }
+    let (got, expected) = (index as u64, degree as u64 - 1);
+    Err(CommError::BadArgument { op, what, got, expected })
+}
+
+/// The partner of a `put` or `get` must be another member.
+pub(super) fn check_partner(
+    what: &'static str,
+    index: usize,
+    own: usize,
+    degree: usize,
+) -> Result<(), CommError> {
+    check_member(Op::PutGet, what, index, degree)?;
+    if index != own {
+        return Ok(());
+    }
+    let (got, expected) = (own as u64, (own as u64 + 1) % degree as u64);
+    Err(CommError::BadArgument { op: Op::PutGet, what, got, expected })
 }
 
 /// An argument that must be something.

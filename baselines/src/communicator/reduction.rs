@@ -12,10 +12,10 @@ use super::progress::{Receiving, Sending};
 use flexdit_comm::{Collectives, CommError, DType, Op, reduce};
 
 /// Up to so many bytes to receive, an all-reduce adds everything everywhere.
-const SHORT_BYTES: usize = 128 << 10;
+pub(super) const SHORT_BYTES: usize = 128 << 10;
 
 /// Checks what is to be added.
-fn check(op: Op, dtype: DType, bytes: usize) -> Result<(), CommError> {
+pub(super) fn check(op: Op, dtype: DType, bytes: usize) -> Result<(), CommError> {
     if dtype == DType::Bytes {
         let (got, expected) = (dtype as u64, DType::F32 as u64);
         return Err(CommError::BadArgument { op, what: "element type of a sum", got, expected });
@@ -132,6 +132,6 @@ impl Communicator {
 }
 
 /// How many elements each member adds for all: as equal as can be, the first have one more.
-fn shares(elements: usize, degree: usize) -> impl Iterator<Item = usize> {
+pub(super) fn shares(elements: usize, degree: usize) -> impl Iterator<Item = usize> {
     (0..degree).map(move |member| elements / degree + usize::from(member < elements % degree))
 }
