@@ -107,16 +107,24 @@ impl WorldConfig {
         Ok(())
     }
 
+    /// Every setting that all ranks must share, by name.
+    pub(crate) fn shared(&self) -> [(&'static str, u64); Self::SHARED] {
+        [
+            ("nonce", self.nonce),
+            ("ranks", self.ranks as u64),
+            ("lanes", self.lanes as u64),
+            ("depth", self.depth as u64),
+            ("window_bytes", self.window_bytes as u64),
+            ("piece_bytes", self.piece_bytes as u64),
+            ("arena_bytes", self.arena_bytes as u64),
+        ]
+    }
+
+    /// Number of settings that all ranks must share.
+    pub(crate) const SHARED: usize = 7;
+
     /// What ranks compare: a hash of every setting that all must share.
     pub fn hash(&self) -> u64 {
-        let shared = [
-            self.ranks,
-            self.lanes,
-            self.depth,
-            self.window_bytes,
-            self.piece_bytes,
-            self.arena_bytes,
-        ];
-        shared.iter().fold(mix(self.nonce), |hash, value| mix(hash ^ *value as u64))
+        self.shared().iter().fold(0, |hash, (_, value)| mix(hash ^ value))
     }
 }

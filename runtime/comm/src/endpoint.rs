@@ -10,15 +10,26 @@ use crate::membership::Membership;
 use crate::memory::{Memory, RankState, Signal};
 use crate::rules::Sound;
 use flexdit_core::{Group, Rank};
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// Whatever a transport keeps as long as a rank takes part.
+pub(crate) type Link = Box<dyn Any + Send + Sync>;
+
 /// A rank's presence: while one of these lives, the rank takes part.
-#[derive(Debug)]
 struct Presence {
     memory: Arc<Mapped>,
     rank: Rank,
     lanes: usize,
+    /// What ties the rank to others by means of the operating system; let go of after the rank has left.
+    _link: Option<Link>,
+}
+
+impl std::fmt::Debug for Presence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Presence({})", self.rank)
+    }
 }
 
 impl Drop for Presence {
@@ -40,12 +51,16 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Rank `rank` of the world in `memory`, from now on alive.
-    pub(crate) fn join(memory: Arc<Mapped>, rank: Rank, config: &Arc<WorldConfig>) -> Self {
+    pub(crate) fn join(
+        memory: Arc<Mapped>,
+        rank: Rank,
+        config: &Arc<WorldConfig>,
+        link: Option<Link>,
+    ) -> Self {
         let lanes = config.lanes;
-        memory.touch(rank);
         memory.write_header(rank, config, std::process::id());
         memory.set_state(rank, RankState::Alive, lanes);
-        let presence = Arc::new(Presence { memory: Arc::clone(&memory), rank, lanes });
+        let presence = Arc::new(Presence { memory: Arc::clone(&memory), rank, lanes, _link: link });
         let lane = |lane| Lane {
             inner: LaneOf::new(Arc::clone(&memory), rank, lane, Arc::clone(config), 0),
             _presence: Arc::clone(&presence),

@@ -42,6 +42,8 @@ pub enum Cause {
     Timeout = 3,
     /// A rank of the group is gone.
     PeerLost = 4,
+    /// The process that launched the world is gone.
+    LauncherLost = 5,
 }
 
 impl fmt::Display for Cause {
@@ -51,8 +53,54 @@ impl fmt::Display for Cause {
             Self::Mismatch => "its operation was not its peer's",
             Self::Timeout => "it timed out",
             Self::PeerLost => "it lost a peer",
+            Self::LauncherLost => "the launcher of its world is gone",
         })
     }
+}
+
+/// Why no rank joined a world. Every rank gets the same.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JoinFault {
+    /// A rank differs from the launcher in something that all must share.
+    #[error("{rank} has {setting} {theirs}, but the launcher has {ours}")]
+    Differs {
+        /// The rank, as it says.
+        rank: Rank,
+        /// The setting, by its name in [`WorldConfig`](crate::WorldConfig); or `magic`, `version`, `config hash`.
+        setting: &'static str,
+        /// What the rank has.
+        theirs: u64,
+        /// What the launcher has.
+        ours: u64,
+    },
+    /// Two processes say that they are the same rank.
+    #[error("two processes are {rank}")]
+    Twice {
+        /// The rank.
+        rank: Rank,
+    },
+    /// A process says that it is a rank that the world does not have.
+    #[error("{rank} is outside a world of {ranks} ranks")]
+    Outside {
+        /// The rank.
+        rank: Rank,
+        /// Ranks of the world.
+        ranks: usize,
+    },
+    /// A rank's process ended, or let go of its launcher, before all had joined.
+    #[error("{rank} ended before all had joined")]
+    Ended {
+        /// The rank.
+        rank: Rank,
+    },
+    /// Ranks did not come in time.
+    #[error("{missing} did not come within {waited:?}")]
+    Missing {
+        /// These.
+        missing: Group,
+        /// How long the launcher waited.
+        waited: Duration,
+    },
 }
 
 /// Why a collective did not happen.
@@ -147,6 +195,26 @@ pub enum CommError {
         /// The number of the task before.
         last: u64,
     },
+    /// A rank could not join its world, and so none did.
+    #[error("nobody joined: {0}")]
+    Join(JoinFault),
+    /// The operating system refused something to a launcher.
+    #[error("launcher: {doing}: {message}")]
+    Launch {
+        /// What was tried.
+        doing: &'static str,
+        /// What it said.
+        message: String,
+    },
+    /// The process that launched the world is gone, and with it the world.
+    #[error("{rank}: the launcher of its world is gone")]
+    LauncherLost {
+        /// The rank that reports.
+        rank: Rank,
+    },
+    /// This system cannot do it. Nothing was made.
+    #[error("{0}")]
+    Unsupported(&'static str),
     /// The operating system or the network refused something.
     #[error("{rank}: {doing}: {message}")]
     System {

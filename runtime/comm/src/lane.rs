@@ -86,6 +86,9 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
     /// Refuses work on a failed lane.
     #[inline]
     pub(crate) fn check_usable(&self) -> Result<(), CommError> {
+        if self.memory.is_over() {
+            return Err(CommError::LauncherLost { rank: self.me });
+        }
         if self.poisoned && R::POISON {
             return Err(CommError::Poisoned { rank: self.me, lane: self.lane });
         }
@@ -175,6 +178,9 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
     fn given_up(&self, call: Call<'_>, missing: u64) -> Option<(u64, CommError)> {
         let word = |at, signal| self.memory.signal(at, self.lane, signal).load(Ordering::Acquire);
         let resets = call.op == Op::Reset;
+        if self.memory.is_over() {
+            return Some((u64::MAX, CommError::LauncherLost { rank: self.me }));
+        }
         if word(self.me, Signal::Asked) != 0 && !resets {
             return Some((u64::MAX, self.aborted(call, self.me, Cause::Asked)));
         }
@@ -205,6 +211,7 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
             CommError::Timeout { .. } => Cause::Timeout,
             CommError::PeerLost { .. } => Cause::PeerLost,
             CommError::Aborted { cause, .. } => *cause,
+            CommError::LauncherLost { .. } => Cause::LauncherLost,
             _ => Cause::Asked,
         };
         self.poisoned = true;
@@ -259,6 +266,7 @@ fn cause(word: u64) -> Option<Cause> {
         1 => Some(Cause::Asked),
         2 => Some(Cause::Mismatch),
         3 => Some(Cause::Timeout),
-        _ => Some(Cause::PeerLost),
+        4 => Some(Cause::PeerLost),
+        _ => Some(Cause::LauncherLost),
     }
 }

@@ -40,7 +40,7 @@ pub use collectives::{Collectives, TypedCollectives};
 pub use config::{Patience, WorldConfig};
 pub use dtype::{DType, Element};
 pub use endpoint::{Aborter, Endpoint, Lane};
-pub use error::{Cause, CommError, Place};
+pub use error::{Cause, CommError, JoinFault, Place};
 pub use group_free::GroupFree;
 pub use heap::HeapBuffer;
 pub use membership::Membership;

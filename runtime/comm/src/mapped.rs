@@ -7,8 +7,14 @@ use crate::memory::{Location, Memory, RankState, Signal, Word};
 use crate::park;
 use flexdit_core::Rank;
 use std::any::Any;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
+
+/// The clock that time-outs are measured with.
+pub(crate) fn clock() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "time-outs need the clock")]
+    Instant::now()
+}
 
 impl Word for AtomicU64 {
     #[inline]
@@ -29,6 +35,8 @@ pub(crate) struct Mapped {
     /// All ranks are threads of this process: any address is as good as an offset.
     one_process: bool,
     begun: Instant,
+    /// The world ended; as this process knows.
+    over: AtomicBool,
     /// Owns the bytes.
     _backing: Box<dyn Any + Send + Sync>,
 }
@@ -58,10 +66,16 @@ impl Mapped {
         one_process: bool,
         backing: Box<dyn Any + Send + Sync>,
     ) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "time-outs need the clock")]
-        let begun = Instant::now();
         let layout = HeapLayout::new(config);
-        Self { bases, layout, one_process, begun, _backing: backing }
+        let (begun, over) = (clock(), AtomicBool::new(false));
+        Self { bases, layout, one_process, begun, over, _backing: backing }
+    }
+
+    /// Ends the world for this process: what waits on rank `at`'s lanes gives up, and nothing new begins.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn end(&self, at: Rank, lanes: usize) {
+        self.over.store(true, Ordering::Release);
+        (0..lanes).for_each(|lane| self.ring(at, lane));
     }
 
     pub(crate) fn ranks(&self) -> usize {
@@ -95,6 +109,12 @@ impl Mapped {
         for (word, value) in words {
             self.word(at, HeapLayout::header(word)).store(value, Ordering::Release);
         }
+    }
+
+    /// First bytes of the heaps, by rank.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn bases(&self) -> &[*mut u8] {
+        &self.bases
     }
 
     /// Touches every page of rank `at`'s signals and windows, so that no operation pays for its first use.
@@ -152,6 +172,11 @@ impl Memory for Mapped {
             2 => RankState::Closed,
             _ => RankState::Lost,
         }
+    }
+
+    #[inline]
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
     }
 
     #[inline]

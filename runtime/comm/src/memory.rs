@@ -76,6 +76,12 @@ pub(crate) trait Memory {
     /// Whether rank `at` takes part.
     fn state(&self, at: Rank) -> RankState;
 
+    /// Whether the world ended under its ranks, as when the process that launched it is gone.
+    #[inline]
+    fn is_over(&self) -> bool {
+        false
+    }
+
     /// Copies `data` to offset `offset` of the window of the caller's lane.
     ///
     /// # Safety

@@ -54,6 +54,9 @@ pub fn world(config: &WorldConfig) -> Result<Vec<Endpoint>, CommError> {
     // mapping alone.
     let memory = Arc::new(unsafe { Mapped::new(config, bases, true, Box::new(heaps)) });
     let config = Arc::new(config.clone());
-    let join = |rank| Endpoint::join(Arc::clone(&memory), Rank(rank as u16), &config);
+    let join = |rank| {
+        memory.touch(Rank(rank as u16));
+        Endpoint::join(Arc::clone(&memory), Rank(rank as u16), &config, None)
+    };
     Ok((0..config.ranks).map(join).collect())
 }

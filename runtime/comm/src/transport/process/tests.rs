@@ -1,0 +1,161 @@
+//! Joining, with threads as ranks: each maps the memory for itself, so nothing but the mapping is shared.
+
+use super::{Launcher, join};
+use crate::collectives::Collectives as _;
+use crate::config::WorldConfig;
+use crate::error::{CommError, JoinFault};
+use flexdit_core::{Group, Rank};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+fn config(ranks: usize) -> WorldConfig {
+    let small = WorldConfig::new(ranks);
+    WorldConfig {
+        window_bytes: 8192,
+        piece_bytes: 1024,
+        arena_bytes: 1 << 20,
+        timeout: Duration::from_secs(20),
+        ..small
+    }
+}
+
+/// What each rank gets that joins with the settings given for it, and what the launcher says.
+fn join_all(
+    launcher: &Launcher,
+    ranks: Vec<(u16, WorldConfig)>,
+) -> (Vec<Option<CommError>>, Option<CommError>) {
+    let address = launcher.bootstrap().address();
+    thread::scope(|scope| {
+        let join = |(rank, config)| scope.spawn(move || join(address, Rank(rank), &config).err());
+        let threads: Vec<_> = ranks.into_iter().map(join).collect();
+        let errors = threads.into_iter().map(|thread| thread.join().expect("no panic")).collect();
+        (errors, launcher.joined().err())
+    })
+}
+
+#[test]
+fn ranks_join_together_and_exchange() {
+    let config = config(3);
+    let launcher = Launcher::listen(&config).expect("a launcher");
+    let group: Group = (0..3).rev().map(Rank).collect();
+    thread::scope(|scope| {
+        for rank in 0..3_u16 {
+            let (config, group, launcher) = (&config, &group, &launcher);
+            scope.spawn(move || {
+                let address = launcher.bootstrap().address();
+                let mut endpoint = join(address, Rank(rank), config).expect("joined");
+                launcher.joined().expect("joined");
+                let lane = endpoint.lane(1);
+                let member = lane.member(group).expect("a member");
+                lane.begin(1).expect("in order");
+                let mine = vec![rank as u8; 30_000];
+                let mut all = vec![9; 90_000];
+                lane.on(&member).all_gather(&mine, &mut all).expect("gathered");
+                for (at, byte) in all.iter().enumerate() {
+                    assert_eq!(usize::from(*byte), 2 - at / 30_000);
+                }
+            });
+        }
+    });
+    assert!(launcher.present().is_empty(), "all have left");
+}
+
+#[test]
+fn one_rank_with_another_setting_fails_all() {
+    let ours = config(4);
+    type Change = fn(&mut WorldConfig);
+    let changes: [(&str, Change); 6] = [
+        ("nonce", |config| config.nonce = 1),
+        ("lanes", |config| config.lanes += 1),
+        ("depth", |config| config.depth *= 2),
+        ("window_bytes", |config| config.window_bytes *= 2),
+        ("piece_bytes", |config| config.piece_bytes *= 2),
+        ("arena_bytes", |config| config.arena_bytes += 64),
+    ];
+    for (name, change) in changes {
+        let launcher = Launcher::listen(&ours).expect("a launcher");
+        let mut theirs = ours.clone();
+        change(&mut theirs);
+        let ranks = vec![(0, ours.clone()), (1, ours.clone()), (2, theirs), (3, ours.clone())];
+        let (errors, launched) = join_all(&launcher, ranks);
+        for error in errors.into_iter().chain([launched]) {
+            let Some(CommError::Join(JoinFault::Differs { rank, setting, .. })) = error else {
+                panic!("{name}: {error:?}");
+            };
+            assert_eq!((rank, setting), (Rank(2), name));
+        }
+    }
+}
+
+#[test]
+fn a_rank_that_is_there_twice_or_outside_or_not_at_all_fails_all() {
+    let ours = config(2);
+    let join = |ranks: &[u16], config: &WorldConfig| {
+        let launcher = Launcher::listen(config).expect("a launcher");
+        let (errors, launched) =
+            join_all(&launcher, ranks.iter().map(|rank| (*rank, config.clone())).collect());
+        let fault = launched.expect("a fault");
+        errors.iter().for_each(|error| assert_eq!(error.as_ref(), Some(&fault)));
+        fault
+    };
+    assert_eq!(join(&[1, 1], &ours), CommError::Join(JoinFault::Twice { rank: Rank(1) }));
+    let outside = JoinFault::Outside { rank: Rank(2), ranks: 2 };
+    assert_eq!(join(&[2, 0], &ours), CommError::Join(outside));
+    let hasty = WorldConfig { timeout: Duration::from_millis(100), ..ours };
+    let CommError::Join(JoinFault::Missing { missing, waited }) = join(&[], &hasty) else {
+        panic!("nobody came");
+    };
+    assert_eq!(missing.len(), 2);
+    assert!(waited >= hasty.timeout);
+}
+
+#[test]
+fn a_process_that_ends_before_it_joins_fails_all() {
+    let config = config(2);
+    let mut launcher = Launcher::start(&config, |_, _| Command::new("true")).expect("started");
+    let joined = launcher.joined();
+    assert!(matches!(joined, Err(CommError::Join(JoinFault::Ended { .. }))), "{joined:?}");
+    let ended = launcher.wait(Duration::from_secs(20)).expect("waited");
+    assert!(ended.into_iter().all(|status| status.expect("ended").success()));
+}
+
+#[test]
+fn what_cannot_be_started_is_said() {
+    let config = config(3);
+    let mut started = 0;
+    let error = Launcher::start(&config, |_, _| {
+        started += 1;
+        Command::new(if started < 3 { "cat" } else { "./there is no such program" })
+    });
+    let Err(CommError::System { rank: Rank(2), doing, .. }) = error else { panic!("{error:?}") };
+    assert_eq!(doing, "start its process");
+    assert!(matches!(Launcher::listen(&self::config(65)), Err(CommError::BadWorld(_))));
+    let nowhere = join("nowhere", Rank(0), &config);
+    assert!(matches!(nowhere, Err(CommError::System { .. })), "{nowhere:?}");
+}
+
+#[test]
+fn ranks_whose_launcher_is_gone_refuse_to_go_on() {
+    let config = config(2);
+    let launcher = Launcher::listen(&config).expect("a launcher");
+    let address = launcher.bootstrap().address().to_owned();
+    let join = |rank| join(&address, Rank(rank), &config).expect("joined");
+    let (first, second) = thread::scope(|scope| {
+        let second = scope.spawn(|| join(1));
+        (join(0), second.join().expect("no panic"))
+    });
+    drop(launcher);
+    for mut endpoint in [first, second] {
+        let rank = endpoint.rank();
+        let lane = endpoint.lane(0);
+        let group: Group = [rank, Rank(1 - rank.0)].into_iter().collect();
+        let member = lane.member(&group).expect("a member");
+        // The groups differ, so this would wait for ever.
+        let mut byte = [0];
+        let error = lane.on(&member).get(1, &mut byte).expect_err("nobody puts");
+        assert_eq!(error, CommError::LauncherLost { rank });
+        let error = lane.reset(&member).expect_err("no world");
+        assert_eq!(error, CommError::LauncherLost { rank });
+    }
+}
