@@ -63,8 +63,8 @@ impl Suite<'_> {
         if computed.len() != expected.data().len() {
             let (got, wanted) = (computed.len(), expected.data().len());
             self.breaches.push(format!("{what}: {got} elements, expected {wanted}"));
-        } else if let Some((index, got, wanted)) = expected.breach(computed) {
-            let Bounded { value, bound } = wanted;
+        } else if let Some((index, got, wanted)) = expected.breach(computed, Bounded::admits) {
+            let Bounded { value, bound, .. } = wanted;
             let text = format!("{what}: element {index} is {got}, expected {value} +- {bound:.2e}");
             self.breaches.push(text);
         }

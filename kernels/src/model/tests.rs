@@ -3,6 +3,9 @@
 use super::*;
 use crate::error::KernelError;
 use crate::exchange::{Member, members};
+use crate::oracle::dual_stream::predict as dual_stream_oracle;
+use crate::oracle::video::predict as video_oracle;
+use crate::oracle::{Bounded, Matrix};
 use crate::random::Stream;
 use crate::tensor::Tensor;
 use std::sync::Arc;
@@ -66,6 +69,41 @@ fn ulysses_degrees_give_the_same_bits() {
         assert!(alone.iter().all(|x| x.is_finite()));
         for degree in [1, 2, 4, 8] {
             assert!(split(&model, &case, degree, 1) == alone, "{name} {grid:?} degree {degree}");
+        }
+    }
+}
+
+/// A model small enough for the oracle, and what the oracle says of a case.
+fn judged(family: Family, grid: [usize; 3], text: usize) -> (Arc<Model>, Arc<Case>, Matrix) {
+    let preset = Config::preset("tiny-image").expect("listed");
+    let sizes = Config { family, heads: 4, head_dim: 12, ffn: 96, text_dim: 24, ..preset };
+    let model = Model::load(&sizes, &mut Seeded::new(5), DType::F32).expect("seeded");
+    let case = case(&sizes, grid, text);
+    let input = Input {
+        tokens: View::new(&case.tokens, sizes.width()),
+        text: View::new(&case.text, sizes.text_dim),
+        timestep: 700.0,
+        grid,
+    };
+    let oracle = match family {
+        Family::DualStream => dual_stream_oracle(&sizes, &mut Seeded::new(5), input),
+        Family::Video => video_oracle(&sizes, &mut Seeded::new(5), input),
+    };
+    (Arc::new(model), case, oracle.expect("seeded"))
+}
+
+#[test]
+fn predictions_and_rings_are_as_near_to_the_oracle_as_roundings_let_expect() {
+    for (family, grid, text) in [(Family::DualStream, [1, 4, 5], 7), (Family::Video, [2, 3, 3], 6)]
+    {
+        let (model, case, oracle) = judged(family, grid, text);
+        let widest = oracle.data().iter().map(|x| x.tolerance()).fold(0.0, f64::max);
+        // Outputs are of size one.
+        assert!(widest < 1e-3, "{family:?}: {widest}");
+        for (ulysses, ring) in [(1, 1), (1, 2), (1, 3), (2, 2), (4, 2)] {
+            let computed = split(&model, &case, ulysses, ring);
+            let breach = oracle.breach(&computed, Bounded::expects);
+            assert!(breach.is_none(), "{family:?} {ulysses} x {ring}: {breach:?}");
         }
     }
 }

@@ -4,8 +4,11 @@
 //! derived from the very computation they judge. Invariant: bounds hold for any order of summation, with or without
 //! fused multiply-adds, for any cut of the keys of an attention into blocks.
 
+pub mod dual_stream;
+mod model;
 mod number;
 pub mod ops;
+pub mod video;
 
 pub use number::Bounded;
 pub use ops::Matrix;

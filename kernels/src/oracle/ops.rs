@@ -73,11 +73,15 @@ impl Matrix {
         (part(head), part(tail))
     }
 
-    /// The first difference from computed values that the bounds do not admit: index, value computed, number.
-    pub fn breach(&self, computed: &[f32]) -> Option<(usize, f32, Bounded)> {
+    /// The first computed value that is not within what `admits` allows: its index, the value, and the number expected.
+    pub fn breach(
+        &self,
+        computed: &[f32],
+        admits: impl Fn(Bounded, f32) -> bool,
+    ) -> Option<(usize, f32, Bounded)> {
         assert_eq!(computed.len(), self.data.len(), "number of elements");
         let pairs = self.data.iter().zip(computed).enumerate();
-        pairs.filter(|(_, (b, c))| !b.admits(**c)).map(|(i, (b, c))| (i, *c, *b)).next()
+        pairs.filter(|(_, (b, c))| !admits(**b, **c)).map(|(i, (b, c))| (i, *c, *b)).next()
     }
 }
 
