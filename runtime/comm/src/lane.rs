@@ -228,7 +228,7 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         }
     }
 
-    /// Waits until no living peer reads memory that this rank lent. A piece takes microseconds to read.
+    /// Waits until no living peer reads memory that this rank lent: at most as long as copying one piece takes.
     fn await_readers(&self) {
         for edge in &self.edges {
             while edge.is_read(&*self.memory) && self.memory.state(edge.peer()) == RankState::Alive
