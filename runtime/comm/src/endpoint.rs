@@ -203,7 +203,7 @@ impl Lane {
     /// # Errors
     ///
     /// [`CommError::BadGroup`] if a living rank that may still read this rank's window is left out;
-    /// [`CommError::Timeout`] or [`CommError::PeerLost`] if a member does not come, after which the lane is as before.
+    /// [`CommError::Timeout`] or [`CommError::PeerLost`] if a member does not come, after which the lane has failed.
     pub fn reset(&mut self, member: &Membership) -> Result<(), CommError> {
         self.inner.reset(member)
     }

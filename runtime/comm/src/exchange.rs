@@ -126,8 +126,9 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
                 waiter.progressed(&*self.memory);
                 last_look = None;
             } else {
-                let missing =
-                    |lane: &mut Self| intake.missing() | lane.unread(outs) | lane.unsent(outs);
+                let missing = |lane: &mut Self| {
+                    intake.missing() | lane.unread(outs) | lane.unsent(outs, I::ALL_AT_ONCE)
+                };
                 waited |= self.pause(call, &mut waiter, missing, &mut last_look)?;
             }
         }
@@ -204,13 +205,20 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         unread
     }
 
-    /// Peers to whom something is yet to be sent, and the one whose reading would make room for it, as bits.
-    fn unsent(&mut self, outs: &[Out<'_>]) -> u64 {
-        let unsent = || outs.iter().filter(|out| !out.done);
-        let mut mask = unsent().fold(0, |mask, out| mask | out.to);
-        if let Some(first) = unsent().next() {
-            let peers = crate::graph::ranks(first.to);
-            if peers.iter().all(|peer| self.edges[peer.index()].has_credit(&*self.memory)) {
+    /// Peers whose acknowledgement the next pieces wait for, as bits: the receivers' for want of credit, else that of whoever
+    /// keeps the window full.
+    fn unsent(&mut self, outs: &[Out<'_>], all_at_once: bool) -> u64 {
+        let mut mask = 0;
+        let most = if all_at_once { 1 } else { outs.len() };
+        for out in outs.iter().filter(|out| !out.done).take(most) {
+            let mut without_credit = 0;
+            for peer in crate::graph::ranks(out.to).iter() {
+                if !self.edges[peer.index()].has_credit(&*self.memory) {
+                    without_credit |= bit(*peer);
+                }
+            }
+            mask |= without_credit;
+            if without_credit == 0 {
                 let gone = self.gone();
                 let blocker = self.window.blocker(&*self.memory, &mut self.edges, gone);
                 mask |= blocker.map_or(0, bit);

@@ -36,8 +36,10 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         let mine = self.propose(others);
         let agreed = self.agree(call, others, mine);
         graph::withdraw(&*self.memory, self.me, self.lane);
-        if agreed.is_ok() {
-            self.begin_anew(others);
+        match &agreed {
+            Ok(()) => self.begin_anew(others),
+            // Members that did agree have begun anew: this lane's counts are no longer theirs.
+            Err(error) => self.fail(call, error),
         }
         for peer in graph::ranks(others).iter() {
             self.record(*peer, self.me, ENDED).store(mine, Ordering::Release);
@@ -114,7 +116,8 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         loop {
             let before = missing;
             let mut told = 0;
-            for peer in graph::ranks(missing).iter() {
+            // Also those that have agreed: one that failed meanwhile may have begun another attempt.
+            for peer in graph::ranks(others).iter() {
                 // In this order: a peer that has seen this attempt wrote its own before, so that is the one seen here.
                 let seen = self.record(self.me, *peer, SEEN).load(Ordering::Acquire);
                 let theirs = self.record(self.me, *peer, ATTEMPT).load(Ordering::Acquire);
