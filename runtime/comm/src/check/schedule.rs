@@ -157,7 +157,7 @@ impl Schedule {
 /// Lets others go first, at random, for a random while.
 fn dawdle(dice: &mut Dice) {
     match dice.below(8) {
-        0 => (0..dice.below(4000)).for_each(|_| std::hint::spin_loop()),
+        0 => (0..dice.below(1000)).for_each(|_| std::hint::spin_loop()),
         1 => (0..=dice.below(4)).for_each(|_| std::thread::yield_now()),
         _ => {}
     }
@@ -167,7 +167,7 @@ fn dawdle(dice: &mut Dice) {
 fn draw_config(seed: u64, dice: &mut Dice) -> WorldConfig {
     let ranks = 2 + dice.below(7);
     let piece_bytes = 64 * (1 + dice.below(4));
-    let patience = [(0, 0), (0, 2), (32, 4), (2000, 20)];
+    let patience = [(0, 0), (0, 2), (32, 4), (500, 10)];
     let (spins, yields) = dice.pick(&patience);
     WorldConfig {
         lanes: dice.pick(&[1, 1, 1, 2, 3]),

@@ -243,6 +243,6 @@ fn number(dice: &mut Dice, digits: u32) -> f32 {
         _ => {}
     }
     let mantissa = (bits >> 16 & ((1 << digits) - 1)) as f32 / (1_u32 << digits) as f32;
-    let exponent = (bits >> 48 & 0xf) as i32 - 8;
-    sign * mantissa * 2_f32.powi(exponent)
+    let power = f32::from_bits((119 + (bits >> 48 & 0xf) as u32) << 23);
+    sign * mantissa * power
 }
