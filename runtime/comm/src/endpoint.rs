@@ -2,6 +2,7 @@
 
 use crate::config::WorldConfig;
 use crate::error::CommError;
+use crate::graph;
 use crate::group_free::GroupFree;
 use crate::heap::{Arena, HeapBuffer};
 use crate::lane::LaneOf;
@@ -188,6 +189,12 @@ impl Lane {
     /// The collectives of a group. Every member calls the same operations in the same task.
     pub fn on<'a>(&'a mut self, member: &'a Membership) -> GroupFree<'a> {
         GroupFree::new(&mut self.inner, member)
+    }
+
+    /// The ranks that have not left the world, in order: of whom groups can be formed.
+    pub fn present(&self) -> Group {
+        let all = u64::MAX >> (Group::MAX - self.inner.config.ranks);
+        graph::ranks(all & !self.inner.gone())
     }
 
     /// Whether an operation failed and the lane was not reset since.

@@ -265,10 +265,16 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         }
         let location = message.location.after(from);
         // SAFETY: the piece was published and is not yet acknowledged, so its bytes stay as they are; if they were lent, the
-        // lender waits for the end of this reading even when it gives up.
+        // lender waits for the end of this reading even when it gives up, or they can be read all the same.
         unsafe { self.memory.read(peer, location, length, reader) };
         if message.lent {
             edge.set_reading(&*self.memory, false);
+            // If it was not withdrawn until after the reading, the bytes were as they were lent.
+            if self.memory.outlasts_lender()
+                && let Some(cause) = self.withdrawn(peer)
+            {
+                return Err(self.aborted(call, peer, cause));
+            }
         }
         Ok(())
     }

@@ -83,12 +83,19 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         Ok(())
     }
 
-    /// Refuses work on a failed lane.
+    /// Refuses work in a world that has ended.
     #[inline]
-    pub(crate) fn check_usable(&self) -> Result<(), CommError> {
+    pub(crate) fn check_world(&self) -> Result<(), CommError> {
         if self.memory.is_over() {
             return Err(CommError::LauncherLost { rank: self.me });
         }
+        Ok(())
+    }
+
+    /// Refuses work on a failed lane.
+    #[inline]
+    pub(crate) fn check_usable(&self) -> Result<(), CommError> {
+        self.check_world()?;
         if self.poisoned && R::POISON {
             return Err(CommError::Poisoned { rank: self.me, lane: self.lane });
         }
@@ -178,8 +185,8 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
     fn given_up(&self, call: Call<'_>, missing: u64) -> Option<(u64, CommError)> {
         let word = |at, signal| self.memory.signal(at, self.lane, signal).load(Ordering::Acquire);
         let resets = call.op == Op::Reset;
-        if self.memory.is_over() {
-            return Some((u64::MAX, CommError::LauncherLost { rank: self.me }));
+        if let Err(over) = self.check_world() {
+            return Some((u64::MAX, over));
         }
         if word(self.me, Signal::Asked) != 0 && !resets {
             return Some((u64::MAX, self.aborted(call, self.me, Cause::Asked)));
@@ -228,11 +235,20 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         }
     }
 
-    /// Waits until no living peer reads memory that this rank lent: at most as long as copying one piece takes.
+    /// Waits until no living peer reads memory that this rank lent: as long as copying one piece takes, unless the peer is
+    /// stopped, or dead and nobody is left to say so. Where a reader looks again after reading, that has a bound.
     fn await_readers(&self) {
+        let mut begun = None;
         for edge in &self.edges {
             while edge.is_read(&*self.memory) && self.memory.state(edge.peer()) == RankState::Alive
             {
+                if self.memory.outlasts_lender() {
+                    let now = self.memory.now();
+                    let waited = now.saturating_sub(*begun.get_or_insert(now));
+                    if self.memory.is_over() || waited >= self.config.timeout {
+                        return;
+                    }
+                }
                 self.memory.give_way();
             }
         }

@@ -180,6 +180,11 @@ impl Memory for Mapped {
     }
 
     #[inline]
+    fn outlasts_lender(&self) -> bool {
+        !self.one_process
+    }
+
+    #[inline]
     unsafe fn stage(&self, at: Rank, lane: usize, offset: u64, data: &[u8]) -> Location {
         let offset = self.layout.window(lane) + offset as usize;
         debug_assert!(offset + data.len() <= self.layout.window(lane + 1));
@@ -209,8 +214,12 @@ impl Memory for Mapped {
         mut reader: impl FnMut(&[u8]),
     ) {
         if length > 0 {
-            // SAFETY: by this function's contract the owner published this range and does not write it now.
+            // SAFETY: by this function's contract the owner published this range and does not write it now; or it is
+            // another process, which may, and any bytes are as good as others until the caller has made sure.
             reader(unsafe { std::slice::from_raw_parts(self.pointer(at, location), length) });
+            if !self.one_process {
+                fence(Ordering::Acquire);
+            }
         }
     }
 

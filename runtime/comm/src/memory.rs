@@ -82,6 +82,13 @@ pub(crate) trait Memory {
         false
     }
 
+    /// Whether what is lent can be read whatever becomes of its lender, though not with the bytes that it had. Then a reader
+    /// makes sure after reading that it was not withdrawn meanwhile.
+    #[inline]
+    fn outlasts_lender(&self) -> bool {
+        false
+    }
+
     /// Copies `data` to offset `offset` of the window of the caller's lane.
     ///
     /// # Safety
@@ -92,11 +99,12 @@ pub(crate) trait Memory {
     /// Where peers can read `data`, if they can.
     fn lendable(&self, at: Rank, data: &[u8]) -> Option<Location>;
 
-    /// Shows the bytes at `location` of rank `at` to `reader`.
+    /// Shows the bytes at `location` of rank `at` to `reader`; all of it before what the caller reads next.
     ///
     /// # Safety
     ///
-    /// `at` published the location and length, and waits with writing there until the caller acknowledges.
+    /// `at` published the location and length, and waits with writing there until the caller acknowledges; or the bytes
+    /// [outlast](Self::outlasts_lender) that and the caller trusts them only once it has made sure.
     unsafe fn read(&self, at: Rank, location: Location, length: usize, reader: impl FnMut(&[u8]));
 
     /// A full fence.

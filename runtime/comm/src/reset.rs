@@ -30,6 +30,7 @@ const ENDED: usize = 3;
 impl<M: Memory, R: Rules> LaneOf<M, R> {
     /// See [`Lane::reset`](crate::Lane::reset).
     pub(crate) fn reset(&mut self, member: &Membership) -> Result<(), CommError> {
+        self.check_world()?;
         self.check_readers(member)?;
         let call = Call { member, op: Op::Reset, dtype: DType::Bytes, index: 0 };
         let others = member.mask() & !bit(self.me);

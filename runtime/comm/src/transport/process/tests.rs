@@ -1,11 +1,23 @@
 //! Joining, with threads as ranks: each maps the memory for itself, so nothing but the mapping is shared.
 
-use super::{Launcher, join};
+use super::{Launcher, join, segment};
 use crate::collectives::Collectives as _;
 use crate::config::WorldConfig;
-use crate::error::{CommError, JoinFault};
+use crate::dtype::DType;
+use crate::error::{Cause, CommError, JoinFault};
+use crate::heap::Arena;
+use crate::lane::{Call, LaneOf};
+use crate::mapped::Mapped;
+use crate::membership::Membership;
+use crate::memory::{Location, Memory as _, RankState, Signal};
+use crate::message::Message;
+use crate::ops::put_get;
+use crate::rules::Sound;
+use crate::tag::Op;
 use flexdit_core::{Group, Rank};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -157,5 +169,72 @@ fn ranks_whose_launcher_is_gone_refuse_to_go_on() {
         assert_eq!(error, CommError::LauncherLost { rank });
         let error = lane.reset(&member).expect_err("no world");
         assert_eq!(error, CommError::LauncherLost { rank });
+    }
+}
+
+/// Two ranks' lanes over one memory, each with a mapping of its own.
+fn two_lanes(config: &WorldConfig) -> [LaneOf<Mapped, Sound>; 2] {
+    let file = segment::create(config).expect("memory");
+    [Rank(0), Rank(1)].map(|rank| {
+        let memory = Arc::new(segment::map(&file, config).expect("a mapping"));
+        memory.set_state(rank, RankState::Alive, config.lanes);
+        LaneOf::new(memory, rank, 0, Arc::new(config.clone()), 0)
+    })
+}
+
+/// A call of the group of ranks 0 and 1.
+fn call(member: &Membership) -> Call<'_> {
+    Call { member, op: Op::PutGet, dtype: DType::Bytes, index: 0 }
+}
+
+fn pair(rank: u16) -> Membership {
+    let group: Group = [Rank(0), Rank(1)].into_iter().collect();
+    Membership::new(&group, Rank(rank), 2).expect("a member")
+}
+
+#[test]
+fn what_lies_in_the_heap_is_lent_and_read_in_another_mapping() {
+    let config = config(2);
+    let [mine, theirs] = two_lanes(&config);
+    let mut buffer = Arena::new(Arc::clone(&mine.memory), Rank(0)).allocate(5000).expect("room");
+    buffer.fill(42);
+    let lent = mine.memory.lendable(Rank(0), &buffer[100..]).expect("in the heap");
+    assert!(matches!(lent, Location::Heap(_)));
+    assert_eq!(mine.memory.lendable(Rank(0), &[0; 64]), None, "elsewhere");
+    assert_eq!(mine.memory.lendable(Rank(1), &buffer), None, "in another's heap");
+    let mut read = 0;
+    // SAFETY: nobody writes to the buffer.
+    unsafe {
+        theirs.memory.read(Rank(0), lent, 4900, |bytes| {
+            read = bytes.iter().filter(|byte| **byte == 42).count();
+            assert_ne!(bytes.as_ptr(), buffer[100..].as_ptr(), "another mapping");
+        });
+    }
+    assert_eq!(read, 4900);
+}
+
+#[test]
+fn a_lender_does_not_wait_for_ever_for_a_reader_that_is_stopped() {
+    let config = WorldConfig { timeout: Duration::from_millis(50), ..config(2) };
+    let [mut mine, theirs] = two_lanes(&config);
+    let reading = Signal::Reading { destination: Rank(1) };
+    theirs.memory.signal(Rank(0), 0, reading).store(1, Ordering::Release);
+    let member = pair(0);
+    let error = put_get::get(&mut mine, call(&member), 1, &mut [0]).expect_err("nobody puts");
+    assert!(matches!(error, CommError::Timeout { .. }), "{error}");
+}
+
+#[test]
+fn what_was_withdrawn_while_it_was_read_is_not_trusted() {
+    let config = config(2);
+    let [mine, mut theirs] = two_lanes(&config);
+    let (tag, location) = (theirs.tag(call(&pair(1)), 64), Location::Heap(0));
+    let message = Message { tag, location, length: 64, begin: 0, lent: true };
+    let poison = mine.memory.signal(Rank(0), 0, Signal::Poison);
+    for (cause, expected) in [(0, true), (Cause::Timeout as u64, false)] {
+        let give_up = |_: &[u8]| poison.store(cause, Ordering::Release);
+        let member = pair(1);
+        let outcome = theirs.read(call(&member), Rank(0), &message, (0, 64), give_up);
+        assert_eq!(outcome.is_ok(), expected, "{outcome:?}");
     }
 }
