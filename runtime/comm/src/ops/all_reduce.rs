@@ -23,6 +23,7 @@ pub(crate) fn run<M: Memory, R: Rules>(
     check_elements(call.op, call.dtype, data.len())?;
     let (member, dtype) = (call.member, call.dtype);
     if member.degree() == 1 {
+        lane.check_usable()?;
         return Ok(());
     }
     if data.len() < LARGE {

@@ -20,6 +20,7 @@ pub(crate) fn run<M: Memory, R: Rules>(
     check_elements(call.op, call.dtype, share)?;
     check(call.op, "length of what is added", send.len(), share * member.degree())?;
     if member.degree() == 1 {
+        lane.check_usable()?;
         receive.copy_from_slice(send);
         return Ok(());
     }
