@@ -2,6 +2,8 @@
 
 use crate::exchange::ExchangeError;
 use crate::tensor::{DType, Shape};
+use crate::weights::{Problem, problem};
+use std::path::PathBuf;
 
 /// Why a model could not be built or run.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +74,35 @@ pub enum KernelError {
         /// What it must be.
         expected: String,
     },
+    /// A file that cannot be read or written.
+    #[error("{}: {why}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// Tensors of a file that are not what a model needs.
+    #[error("{}: tensors that are not as needed, {} in all:{}", path.display(), problems.len(), problem::list(problems))]
+    Weights {
+        /// The file, or the folder of files.
+        path: PathBuf,
+        /// Everything that is wrong.
+        problems: Vec<Problem>,
+    },
+    /// A picture that the VAE cannot make.
+    #[error("the VAE makes no picture of {got} {what}: expected {expected}")]
+    Picture {
+        /// What is wrong with it: frames, pixel rows or pixel columns.
+        what: &'static str,
+        /// How many were asked for.
+        got: usize,
+        /// What it can make.
+        expected: String,
+    },
+    /// A result that is not a number, or infinite.
+    #[error("{0} holds a value that is not finite")]
+    NotFinite(&'static str),
     /// Bytes that no solver state wrote.
     #[error("solver state: {0}")]
     State(&'static str),

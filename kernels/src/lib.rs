@@ -16,7 +16,9 @@ pub mod random;
 pub mod solver;
 pub mod split;
 pub mod tensor;
+pub mod vae;
 pub mod view;
+pub mod weights;
 
 pub use error::KernelError;
 pub use exchange::{Alone, Exchange};

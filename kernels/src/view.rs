@@ -23,6 +23,17 @@ impl<'a, T: Copy> View<'a, T> {
         Self { data, rows: data.len() / columns, columns, stride: columns }
     }
 
+    /// `count` windows of `columns` elements, each `stride` elements after the one before: rows that overlap where the
+    /// stride is shorter. What a convolution reads.
+    ///
+    /// # Panics
+    /// If the buffer ends before the last window, or `columns` is 0.
+    pub fn windows(data: &'a [T], count: usize, columns: usize, stride: usize) -> Self {
+        assert!(columns > 0, "windows of nothing");
+        let end = if count == 0 { 0 } else { (count - 1) * stride + columns };
+        Self { data: &data[..end], rows: count, columns, stride }
+    }
+
     /// Number of rows.
     pub fn height(&self) -> usize {
         self.rows
@@ -153,6 +164,7 @@ fn span(range: Range<usize>, rows: usize, columns: usize, stride: usize) -> (usi
 
 #[cfg(test)]
 mod tests {
+    use super::View;
     use crate::Tensor;
 
     #[test]
@@ -166,6 +178,8 @@ mod tests {
         assert_eq!((part.stride(), part.data().len()), (4, 10));
         assert_eq!(part.rows(3..3).height(), 0);
         assert_eq!(view.rows(0..0).slice_columns(2..4).height(), 0);
+        let windows = View::windows(tensor.data(), 2, 6, 4).rows(1..2);
+        assert_eq!(windows.row(0), [4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
         assert_eq!(tensor.entry(1)[0], 12.0);
     }
 }

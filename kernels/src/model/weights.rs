@@ -62,7 +62,7 @@ impl WeightSource for Seeded {
             stream.uniform(elements, (3.0 / shape.columns() as f32).sqrt())
         } else if name.ends_with(".bias") {
             stream.uniform(elements, 0.02)
-        } else if shape.axes().len() == 1 {
+        } else if shape.axes().len() == 1 || name.ends_with(".gamma") {
             stream.uniform(elements, 0.1).into_iter().map(|x| 1.0 + x).collect()
         } else {
             let inputs = elements / shape.axes()[0];

@@ -8,7 +8,9 @@ pub mod dual_stream;
 mod model;
 mod number;
 pub mod ops;
+pub mod vae;
 pub mod video;
+pub mod volume;
 
 pub use number::Bounded;
 pub use ops::Matrix;
