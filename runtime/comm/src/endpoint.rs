@@ -204,7 +204,7 @@ impl Lane {
 
     /// Agrees new message counts with the other members and makes a failed lane usable again; collective.
     ///
-    /// Members are the ranks that stay. A rank that failed with another keeps refusing operations with it until
+    /// Members are the ranks that stay, and all give the same group. A rank that failed with another keeps refusing operations with it until
     /// both take part in one reset. Healthy ranks may take part.
     ///
     /// # Errors

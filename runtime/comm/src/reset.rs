@@ -1,7 +1,8 @@
 //! The collective reset of a failed lane: every pair of members agrees on a count that neither has used.
 //!
 //! Each member writes a record to every other: its attempt, the highest count it knows, and the other's attempt as it saw it. A pair is
-//! done when each has seen the other's attempt; the new count is above both. A member that
+//! done when each has seen the other's attempt; the new count is above both. An attempt names its group: whoever resets another
+//! one is not answered, since that may fail for the sake of a rank that this one leaves out. A member that
 //! failed half-way begins another attempt, and its record replaces the old one. Members end at different times; until the
 //! record says that one has ended, its old poison means nothing to those that have.
 //!
@@ -20,12 +21,19 @@ use crate::wait::wake;
 use flexdit_core::{Group, Rank};
 use std::sync::atomic::Ordering;
 
-/// Words of the record: how often its writer tried, the reader's attempt as last seen, the count proposed, the last
-/// attempt that ended.
+/// Words of the record: its writer's attempt, the reader's attempt as last seen, the count proposed, the last attempt that
+/// ended.
 const ATTEMPT: usize = 0;
 const SEEN: usize = 1;
 const COUNT: usize = 2;
 const ENDED: usize = 3;
+
+/// An attempt is its number and, above it, the lower half of its group's key.
+const NUMBER_BITS: u32 = 32;
+
+fn number(attempt: u64) -> u64 {
+    attempt & ((1 << NUMBER_BITS) - 1)
+}
 
 impl<M: Memory, R: Rules> LaneOf<M, R> {
     /// See [`Lane::reset`](crate::Lane::reset).
@@ -34,7 +42,7 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         self.check_readers(member)?;
         let call = Call { member, op: Op::Reset, dtype: DType::Bytes, index: 0 };
         let others = member.mask() & !bit(self.me);
-        let mine = self.propose(others);
+        let mine = self.propose(member, others);
         let agreed = self.agree(call, others, mine);
         graph::withdraw(&*self.memory, self.me, self.lane);
         match &agreed {
@@ -64,7 +72,7 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
     /// Whether `peer` is still in a reset that this rank has seen it begin.
     pub(crate) fn is_resetting(&self, peer: Rank) -> bool {
         let ended = self.record(self.me, peer, ENDED).load(Ordering::Acquire);
-        ended < self.record(peer, self.me, SEEN).load(Ordering::Relaxed)
+        number(ended) < number(self.record(peer, self.me, SEEN).load(Ordering::Relaxed))
     }
 
     /// Fails if a living rank outside the group may still read the window, or what was lent to it: it would not learn that
@@ -98,15 +106,16 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
     }
 
     /// Writes this rank's proposal to every peer and returns the attempt.
-    fn propose(&mut self, others: u64) -> u64 {
+    fn propose(&mut self, member: &Membership, others: u64) -> u64 {
         self.attempts += 1;
+        let attempt = member.key() << NUMBER_BITS | number(self.attempts);
         for peer in graph::ranks(others).iter() {
             let highest = self.edges[peer.index()].highest();
             self.record(*peer, self.me, COUNT).store(highest, Ordering::Relaxed);
-            self.record(*peer, self.me, ATTEMPT).store(self.attempts, Ordering::Release);
+            self.record(*peer, self.me, ATTEMPT).store(attempt, Ordering::Release);
         }
         wake::<M, R>(&self.memory, self.lane, others);
-        self.attempts
+        attempt
     }
 
     /// Waits until each pair has seen each other's attempt.
@@ -123,7 +132,8 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
                 let seen = self.record(self.me, *peer, SEEN).load(Ordering::Acquire);
                 let theirs = self.record(self.me, *peer, ATTEMPT).load(Ordering::Acquire);
                 let echo = self.record(*peer, self.me, SEEN);
-                if theirs != echo.load(Ordering::Relaxed) {
+                let is_same_group = theirs >> NUMBER_BITS == mine >> NUMBER_BITS;
+                if is_same_group && theirs != echo.load(Ordering::Relaxed) {
                     echo.store(theirs, Ordering::Release);
                     told |= bit(*peer);
                 }
