@@ -3,6 +3,7 @@
 //! Owns experiments, workloads, profiles, the campaign runner, metrics, plots and reports. Does not
 //! schedule (core, baselines) and does not move virtual time (sim).
 
+pub mod bench;
 pub mod campaign;
 pub mod check;
 pub mod docs;

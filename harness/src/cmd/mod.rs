@@ -1,5 +1,6 @@
 //! The command line: one file per sub-command, each with its arguments and one `run`.
 
+mod bench;
 mod check;
 mod completions;
 mod explain;
@@ -43,6 +44,7 @@ pub enum Command {
     Workload(workload::Args),
     Report(report::Args),
     Reproduce(reproduce::Args),
+    Bench(bench::Args),
     Gate(gate::Args),
     Replay(replay::Args),
     Check(check::Args),
@@ -60,6 +62,7 @@ pub fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(&args),
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Gate(args) => gate::run(&args),
         Command::Policies(args) => policies::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -1,5 +1,6 @@
 //! The files of a report, and reading one back.
 
+use super::document::Document;
 use super::input::ReportInput;
 use super::{document, html, markdown};
 use crate::plot::{PngError, png};
@@ -31,11 +32,19 @@ pub enum ReportError {
 /// # Errors
 /// When a renderer fails, which would be a defect of it.
 pub fn files(input: &ReportInput) -> Result<Vec<(String, Vec<u8>)>, ReportError> {
-    let document = document(input);
+    let mut files = render(&document(input))?;
+    files.insert(2, (REPORT_JSON.to_owned(), serde_json::to_vec(input)?));
+    Ok(files)
+}
+
+/// The files of any document: `report.md`, `report.html`, then its pictures as SVG and PNG.
+///
+/// # Errors
+/// As [`files`].
+pub fn render(document: &Document) -> Result<Vec<(String, Vec<u8>)>, ReportError> {
     let mut files = vec![
-        ("report.md".to_owned(), markdown(&document).into_bytes()),
-        ("report.html".to_owned(), html(&document)?.into_bytes()),
-        (REPORT_JSON.to_owned(), serde_json::to_vec(input)?),
+        ("report.md".to_owned(), markdown(document).into_bytes()),
+        ("report.html".to_owned(), html(document)?.into_bytes()),
     ];
     let pictures: Vec<_> = document.pictures().collect();
     let drawn: Result<Vec<_>, ReportError> = pictures

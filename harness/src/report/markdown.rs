@@ -39,8 +39,8 @@ fn render(block: &Block) -> String {
     }
 }
 
-/// One table with its caption.
-pub(super) fn render_table(table: &Table) -> String {
+/// One table with its caption, as Markdown.
+pub fn render_table(table: &Table) -> String {
     let mut out = String::new();
     if !table.caption.is_empty() {
         let _ = write!(out, "**{}**\n\n", escape(&table.caption));

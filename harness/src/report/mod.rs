@@ -24,13 +24,13 @@ mod view;
 pub use compare::compare;
 pub use document::{Block, Cell, Column, Document, Picture, Section, Table};
 pub use excerpt::excerpt;
-pub use files::{REPORT_JSON, ReportError, files};
-pub(crate) use format::{change, percent, times, with_interval};
+pub use files::{REPORT_JSON, ReportError, files, render};
+pub(crate) use format::{change, number, percent, times, with_interval};
 pub use html::html;
 pub use input::{
     BoundRow, Charge, Fact, Label, ProfileNote, Ranking, RankingRow, ReportInput, Role, SystemNote,
 };
-pub use markdown::markdown;
+pub use markdown::{markdown, render_table};
 pub use sections::document;
 pub(crate) use terminal::wrapped;
 pub use terminal::{plain, summary};

@@ -107,8 +107,9 @@ pub fn git_revision() -> Option<String> {
     Some(if clean { revision } else { format!("{revision}-dirty") })
 }
 
+/// Seconds since 1970.
 #[expect(clippy::disallowed_methods, reason = "the manifest states when it was written")]
-fn unix_seconds() -> u64 {
+pub(crate) fn unix_seconds() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
 }

@@ -21,6 +21,7 @@ mod parquet;
 mod tables;
 
 pub use folder::{ResultsFolder, remove_on_interrupt, remove_unfinished};
+pub(crate) use manifest::unix_seconds;
 pub use manifest::{FileHash, Machine, Manifest, git_revision, sha256_hex};
 #[cfg(feature = "dataframe")]
 pub use parquet::ParquetTables;

@@ -1,0 +1,185 @@
+//! `flexdit bench`: what its commands leave behind, on tiny parameters. Never how long anything takes.
+
+use assert_cmd::Command;
+use flexdit::results::Table;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// Runs the program in `folder`: exit code, standard output, standard error.
+fn flexdit(folder: &Path, args: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flexdit"));
+    let output = command.current_dir(folder).args(args).output().expect("runs");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code().expect("exits"), text(output.stdout), text(output.stderr))
+}
+
+/// Runs a benchmark into `out` and returns its folder and what it printed.
+fn bench(args: &[&str]) -> (TempDir, String) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let args = [&["bench"], args, &["--out", "out"]].concat();
+    let (code, text, error) = flexdit(folder.path(), &args);
+    assert_eq!(code, 0, "{error}");
+    (folder, text)
+}
+
+fn table(folder: &TempDir, name: &str) -> Table {
+    Table::read(&folder.path().join("out").join(name)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The cells of a column.
+fn column<'a>(table: &'a Table, name: &str) -> Vec<&'a str> {
+    let at = table.column(name).unwrap_or_else(|| panic!("no {name}"));
+    table.rows.iter().map(|row| row[at].as_str()).collect()
+}
+
+fn json(folder: &TempDir, name: &str) -> Value {
+    let text = fs::read_to_string(folder.path().join("out").join(name)).expect("is there");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// Every benchmark's folder has these, and checked data without an error.
+fn is_complete(folder: &TempDir, name: &str, pictures: &[&str]) {
+    let out = folder.path().join("out");
+    for file in ["report.md", "report.html", "report.json", "manifest.json"] {
+        assert!(out.join(file).exists(), "{file}");
+    }
+    for picture in pictures {
+        assert!(out.join(format!("plots/{picture}.svg")).exists(), "{picture}");
+    }
+    let manifest = json(folder, "manifest.json");
+    assert_eq!((&manifest["name"], &manifest["label"]), (&name.into(), &"measured".into()));
+    let machine = &manifest["machine"];
+    assert!(machine["cpu"].is_string() && machine["cores"].is_u64() && machine["os"].is_string());
+    assert_eq!(machine["date"].as_str().expect("a date").len(), 10);
+    assert_eq!(manifest["seed"], 7);
+    let checked = &json(folder, "report.json")["checked"];
+    assert!(checked["bytes"].as_u64() > Some(0), "{checked}");
+    assert_eq!(checked["wrong"], 0);
+}
+
+#[test]
+fn group_setup_tells_the_four_numbers_of_every_contestant() {
+    let (folder, text) = bench(&[
+        "group-setup",
+        "--quick",
+        "--worlds=3",
+        "--degrees=2,3",
+        "--lives=2",
+        "--contestants=thread,communicator",
+        "--seed=7",
+    ]);
+    is_complete(&folder, "bench-group-setup", &["group-setup"]);
+    let found = table(&folder, "group-setup.csv");
+    let wanted = |contestant: &str, degree: &str, phase: &str, history: &str| {
+        let columns = ["contestant", "degree", "phase", "history"].map(|name| column(&found, name));
+        let cells = [contestant, degree, phase, history];
+        let is = |row: usize| columns.iter().zip(cells).all(|(column, cell)| column[row] == cell);
+        (0..found.rows.len()).any(is)
+    };
+    for contestant in ["group-free-thread", "communicator-tcp"] {
+        for degree in ["2", "3"] {
+            for phase in ["form", "first", "form-and-first"] {
+                for history in ["cold", "new-degree", "new-tuple"] {
+                    assert!(wanted(contestant, degree, phase, history), "{contestant} {phase}");
+                }
+            }
+            assert!(wanted(contestant, degree, "steady", "used"));
+        }
+    }
+    assert!(wanted("group-free-thread", "2", "form-many", "used"));
+    assert!(!wanted("communicator-tcp", "2", "form-many", "used"));
+    for (phase, label) in column(&found, "phase").into_iter().zip(column(&found, "label")) {
+        assert_eq!(label, if phase == "form-and-first" { "derived" } else { "measured" });
+    }
+    assert!(column(&found, "time_ns_p99").iter().all(|p99| p99.is_empty()), "too few samples");
+    assert!(text.contains("NCCL communicator (published)") && text.contains("778 ms"), "{text}");
+    assert!(text.contains("forming a group takes 100 ns or less"), "{text}");
+    let ratios = table(&folder, "ratios.csv");
+    assert_eq!(column(&ratios, "degree"), ["2", "3"]);
+}
+
+#[test]
+fn collectives_are_checked_and_stand_beside_the_references() {
+    let (folder, text) = bench(&[
+        "collectives",
+        "--quick",
+        "--sizes=64B,5000B",
+        "--ranks=3",
+        "--contestants=thread",
+        "--seed=7",
+    ]);
+    is_complete(&folder, "bench-collectives", &["latency", "bandwidth"]);
+    let found = table(&folder, "collectives.csv");
+    // A barrier has no size, the seven others have two each.
+    assert_eq!(found.rows.len(), 15);
+    assert!(column(&found, "wrong_bytes").iter().all(|wrong| *wrong == "0"));
+    assert!(column(&found, "used_bytes").contains(&"4992"), "a multiple of 12");
+    assert!(column(&found, "label").iter().all(|label| *label == "measured"));
+    let references = table(&folder, "references.csv");
+    let copies = column(&references, "reference").iter().filter(|r| **r == "memory-copy").count();
+    assert_eq!(copies, 4, "two sizes by one thread and by three");
+    assert!(text.contains("busbw = S/t x 2(n-1)/n"), "{text}");
+}
+
+#[test]
+fn churn_stands_beside_fixed_groups() {
+    let (folder, text) = bench(&[
+        "churn",
+        "--quick",
+        "--worlds=2,3",
+        "--degrees=2",
+        "--contestants=thread",
+        "--bytes=64B",
+        "--seed=7",
+    ]);
+    is_complete(&folder, "bench-churn", &[]);
+    let found = table(&folder, "churn.csv");
+    let modes = ["churn", "fixed", "disjoint"];
+    assert_eq!(column(&found, "mode"), [modes, modes].concat());
+    assert!(text.contains("a new group at every operation within 1.1x of a fixed group"), "{text}");
+}
+
+#[test]
+fn a_benchmarks_folder_renders_again_and_goes_into_a_document() {
+    let (folder, _) = bench(&["churn", "--quick", "--worlds=2", "--contestants=thread"]);
+    let page = folder.path().join("out/report.html");
+    let before = fs::read_to_string(&page).expect("is there");
+    fs::remove_file(&page).expect("removes");
+    let document = folder.path().join("page.md");
+    fs::write(&document, "a\n<!-- flexdit:result bench-churn -->\n<!-- flexdit:end -->\n")
+        .expect("writes");
+    let (code, text, error) = flexdit(folder.path(), &["report", "out", "--splice", "page.md"]);
+    assert_eq!(code, 0, "{error}");
+    assert!(text.starts_with("A new group at every operation\n"), "{text}");
+    assert_eq!(fs::read_to_string(&page).expect("is there"), before);
+    let spliced = fs::read_to_string(&document).expect("is there");
+    assert!(spliced.contains("**Time of an operation, all\\_to\\_all of 4096 bytes"), "{spliced}");
+    let (code, text, _) = flexdit(folder.path(), &["report", "out", "out", "--print-only"]);
+    assert_eq!((code, text.matches("A new group at every operation\n").count()), (0, 2));
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (args, message) in [
+        (&["group-setup", "--worlds=1"][..], "error: --worlds: expected 2 to 64 ranks, got 1\n"),
+        (
+            &["group-setup", "--worlds=4", "--degrees=8"],
+            "error: --degrees: no degree fits a world of 4 ranks\n",
+        ),
+        (&["collectives", "--ranks=65"], "error: --ranks: expected 2 to 64 ranks, got 65\n"),
+        (
+            &["churn", "--op=put_get"],
+            "error: --op: expected an operation in which all members take part\n",
+        ),
+    ] {
+        let (code, out, error) = flexdit(folder.path(), &[&["bench"], args].concat());
+        assert_eq!((code, out.as_str(), error.as_str()), (2, "", message));
+    }
+    let usage = ["bench", "collectives", "--sizes=4KiB..1KiB"];
+    let (code, _, error) = flexdit(folder.path(), &usage);
+    assert!(code == 2 && error.contains("expected a range such as 64B..64MiB"), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).expect("lists").count(), 0);
+}
