@@ -4,7 +4,7 @@ use super::group::InFlight;
 use flexdit_core::cost::ShapeCosts;
 use flexdit_core::migration::{Located, migration};
 use flexdit_core::{
-    ArtifactId, Command, Edge, Group, Parallelism, Request, Stage, Task, TaskId, Transfer,
+    ArtifactId, Command, Edge, Group, Parallelism, Request, Route, Stage, Task, TaskId, Transfer,
     TransferId,
 };
 
@@ -49,20 +49,28 @@ impl Chain<'_> {
         let mut located: Option<Located> = None;
         for (made, (stage, parallelism)) in (version..).zip(stages) {
             let active = &self.ranks[..usize::from(parallelism.degree())];
-            if let Some(from) = &located {
-                let edges = migration(&costs.state, from, stage, parallelism, active);
-                self.migrate(made, edges, sequence, out);
+            let to = Located::after(located.as_ref(), stage, parallelism, active);
+            if let Some(from) = located {
+                let edges = migration(&costs.state, &from, stage, parallelism, active);
+                self.migrate(made, edges, Route { from, to: to.clone() }, sequence, out);
             }
             let id = TaskId(sequence.next());
             in_flight.tasks.push((id, self.ranks.len() as u32));
-            out.push(Command::Launch(self.task(id, stage, parallelism, made + 1)));
-            located = Some(Located::after(located.as_ref(), stage, parallelism, active));
+            let input = if stage == Stage::TextEncode { 0 } else { made };
+            out.push(Command::Launch(self.task(id, stage, parallelism, (input, made + 1))));
+            located = Some(to);
         }
         self.leftovers(version, ends, &mut in_flight);
         in_flight
     }
 
-    fn task(&self, id: TaskId, stage: Stage, parallelism: Parallelism, version: u32) -> Task {
+    fn task(
+        &self,
+        id: TaskId,
+        stage: Stage,
+        parallelism: Parallelism,
+        (input, version): (u32, u32),
+    ) -> Task {
         let steps = if stage == Stage::Denoise { self.request.shape.steps } else { 0 };
         let output = ArtifactId { request: self.request.id, version };
         let group = self.ranks.clone();
@@ -74,6 +82,7 @@ impl Chain<'_> {
             steps,
             parallelism,
             group,
+            input,
             output,
         }
     }
@@ -82,6 +91,7 @@ impl Chain<'_> {
         &self,
         version: u32,
         edges: Vec<Edge>,
+        route: Route,
         sequence: &mut Sequence,
         out: &mut Vec<Command>,
     ) {
@@ -89,7 +99,8 @@ impl Chain<'_> {
             return;
         }
         let artifact = ArtifactId { request: self.request.id, version };
-        out.push(Command::Migrate(Transfer { id: TransferId(sequence.next()), artifact, edges }));
+        let (id, route) = (TransferId(sequence.next()), Box::new(route));
+        out.push(Command::Migrate(Transfer { id, artifact, edges, route }));
     }
 
     /// The decoder replaces the latents on the ranks it ran on; the other ranks still hold theirs.

@@ -85,11 +85,11 @@ fn damaged_logs_are_refused_with_their_line() {
     };
     assert!(message(b"hello, this is text").starts_with("log"), "{}", message(b"hello"));
     assert!(message(&bytes[..bytes.len() / 2]).starts_with("log:1: the log ends here"));
-    let bad = zstd::encode_all(&b"{\"flexdit_log\": 1}\n"[..], 1).unwrap();
+    let bad = zstd::encode_all(&b"{\"flexdit_log\": 2}\n"[..], 1).unwrap();
     assert_eq!(message(&bad), "log:1:18: missing key `world`");
     let old = Header { flexdit_log: 0, ..header() };
     let old = zstd::encode_all(&serde_json::to_vec(&old).unwrap()[..], 1).unwrap();
-    assert_eq!(message(&old), "log:1: the log has version 0, this program reads 1");
+    assert_eq!(message(&old), "log:1: the log has version 0, this program reads 2");
     let text = format!("{}\n{{\"t\": -1}}\n", serde_json::to_string(&header()).unwrap());
     let text = zstd::encode_all(text.as_bytes(), 1).unwrap();
     assert!(message(&text).starts_with("log:2:8: t: "), "{}", message(&text));

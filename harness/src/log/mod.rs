@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 
 /// Version of the format.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// First line of a log: which run it is, and everything needed to build the system again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,8 +5,8 @@ use super::rank_clock::RankClocks;
 use super::timeline::Timeline;
 use crate::record::{IdleCause, MigrationRecord, Outcome, RequestRecord, RunRecord, SpanRecord};
 use flexdit_core::{
-    Bytes, Command, Counters, Event, FailReason, Group, Nanos, Rank, Request, RequestId, Shape,
-    Span, Stage, Task, TaskId, Transfer, TransferId,
+    Bytes, Command, Counters, Event, Group, Nanos, Rank, Request, RequestId, Shape, Span, Stage,
+    Task, TaskId, Transfer, TransferId,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -220,8 +220,9 @@ impl Recorder {
     fn event(&mut self, now: Nanos, event: &Event) {
         match event {
             Event::Finished { task, rank, span } => self.reported(now, *task, *rank, Some(span)),
-            Event::Failed { task, rank, why } => {
-                if *why == FailReason::RankDown && !self.moving.is_empty() {
+            Event::Failed { task, rank, .. } => {
+                // What was on its way for a request whose task failed never arrives.
+                if !self.moving.is_empty() {
                     let request = self.flight(*task).map(|flight| flight.span.request);
                     self.void(|moving| Some(moving.request) == request);
                 }

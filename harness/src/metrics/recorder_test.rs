@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::record::RankTime;
-use flexdit_core::{ArtifactId, ClassId, Edge, FailReason, Parallelism, RejectReason};
+use flexdit_core::migration::Located;
+use flexdit_core::{ArtifactId, ClassId, Edge, FailReason, Parallelism, RejectReason, Route};
 
 const MS: u64 = 1_000_000;
 
@@ -40,12 +41,20 @@ fn task(
         steps: u32::from(stage == Stage::Denoise),
         parallelism: Parallelism::ulysses(degree),
         group: ranks.iter().map(|rank| Rank(*rank)).collect(),
+        input: 0,
         output: ArtifactId { request: RequestId(request), version: 1 },
     })
 }
 
+fn migrate(id: u64, version: u32, edges: Vec<Edge>) -> Command {
+    let artifact = ArtifactId { request: RequestId(0), version };
+    let at = |rank| Located::after(None, Stage::Denoise, Parallelism::SINGLE, &[Rank(rank)]);
+    let route = Box::new(Route { from: at(0), to: at(1) });
+    Command::Migrate(Transfer { id: TransferId(id), artifact, edges, route })
+}
+
 fn finished(task: u64, rank: u16, started: u64, setup: u64) -> Event {
-    let span = Span { started: ms(started), setup: ms(setup), launch: Nanos::ZERO };
+    let span = Span { started: ms(started), setup: ms(setup), ..Span::default() };
     Event::Finished { task: TaskId(task), rank: Rank(rank), span }
 }
 
@@ -109,8 +118,7 @@ fn chunks_on_one_placement_merge_and_a_move_is_a_reconfiguration() {
         run.record(ms(chunk * 10), &[finished(chunk, 0, chunk * 10 - 10, 0)], &[next]);
     }
     let edges = vec![Edge { src: Rank(0), dst: Rank(1), bytes: Bytes(7) }];
-    let artifact = ArtifactId { request: RequestId(0), version: 4 };
-    let migrate = Command::Migrate(Transfer { id: TransferId(5), artifact, edges });
+    let migrate = migrate(5, 4, edges);
     run.record(
         ms(40),
         &[finished(4, 0, 30, 0)],
@@ -212,8 +220,7 @@ fn a_timeline_over_its_limit_is_dropped_as_a_whole() {
 fn a_transfer_lost_with_a_rank_occupies_nobody_afterwards() {
     let mut run = recorder(3);
     let edges = vec![Edge { src: Rank(0), dst: Rank(1), bytes: Bytes(7) }];
-    let artifact = ArtifactId { request: RequestId(0), version: 1 };
-    let migrate = Command::Migrate(Transfer { id: TransferId(1), artifact, edges });
+    let migrate = migrate(1, 1, edges);
     let launch = task(2, 0, Stage::Denoise, 0, &[1, 2], 2);
     run.record(ms(0), &[request(0, 0)], &[migrate, launch]);
     let failed =

@@ -16,6 +16,10 @@ pub struct Span {
     pub setup: Nanos,
     /// Time spent on launch overhead.
     pub launch: Nanos,
+    /// When the rank was done with it, if that is not the instant of the event: a measured end comes before the
+    /// control plane hears of it, and the rank's next task may have begun by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Nanos>,
 }
 
 /// Why a task failed.
@@ -28,6 +32,10 @@ pub enum FailReason {
     OutOfMemory,
     /// The kernel reported an error.
     Kernel,
+    /// The state it needed did not come: the task or transfer before it failed.
+    Input,
+    /// Its request was cancelled, and it stopped at a step boundary.
+    Cancelled,
 }
 
 /// What happened. At one instant events are ordered: failures, completions, arrivals; then ids.

@@ -21,6 +21,7 @@ pub mod parallelism;
 pub mod policy;
 pub mod rank_set;
 pub mod request;
+pub mod run;
 pub mod scheduler;
 pub mod system;
 pub mod task;
@@ -33,6 +34,7 @@ pub use ids::{ArtifactId, ClassId, ModelId, Rank, RequestId, TaskId, TransferId}
 pub use parallelism::Parallelism;
 pub use rank_set::RankSet;
 pub use request::{Request, Shape};
+pub use run::{Arrivals, Observer, Workload};
 pub use system::{Counters, System};
-pub use task::{Edge, Stage, Task, Transfer};
+pub use task::{Edge, Route, Stage, Task, Transfer};
 pub use units::{Bytes, Nanos};

@@ -2,8 +2,10 @@
 
 use crate::group::Group;
 use crate::ids::{ArtifactId, Rank, RequestId, TaskId, TransferId};
+use crate::migration::Located;
 use crate::parallelism::Parallelism;
 use crate::units::Bytes;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +52,9 @@ pub struct Task {
     pub parallelism: Parallelism,
     /// Ranks that are occupied, in order; those past the degree are held and wait.
     pub group: Group,
-    /// The version of the request's state that this task makes from the one before it.
+    /// The version of the request's state that this task reads; 0 when nothing is computed yet.
+    pub input: u32,
+    /// The version that it makes.
     pub output: ArtifactId,
 }
 
@@ -81,4 +85,16 @@ pub struct Transfer {
     pub artifact: ArtifactId,
     /// Copies, ordered by (destination, source), none with equal ends or zero bytes.
     pub edges: Vec<Edge>,
+    /// Where the state lies and where it goes: with the request's shape this says which part of it each copy is
+    /// ([`pulls`](crate::migration::pulls)), so that no driver has to follow the system's book.
+    pub route: Box<Route>,
+}
+
+/// Both ends of a transfer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Where the state lies.
+    pub from: Located,
+    /// Where the next task needs it.
+    pub to: Located,
 }

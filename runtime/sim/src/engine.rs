@@ -1,39 +1,17 @@
 //! The virtual-time driver: one loop over instants.
 
 use crate::charges::{Charges, Occupies};
-use crate::closed_loop::Arrivals;
 use crate::faults::{FaultModel, FaultPlan};
 use crate::inbox::{Inboxes, Item};
 use crate::timing::Timing;
 use flexdit_core::cost::CostModel;
 use flexdit_core::{
-    Command, Counters, Event, FailReason, Nanos, Parallelism, Rank, Request, RequestId, Shape,
-    Stage, System,
+    Arrivals, Command, Counters, Event, FailReason, Nanos, Observer, Parallelism, Rank, RequestId,
+    Shape, Stage, System, Workload,
 };
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
-
-/// What a run is fed with.
-#[derive(Clone, Debug, Default)]
-pub struct Workload {
-    /// Requests in order of arrival; ordinal = index.
-    pub requests: Vec<Request>,
-    /// In a closed loop, requests kept in the system; arrival times are then those of the loop.
-    pub concurrency: Option<u32>,
-    /// Requests that their client gives up, in order of time.
-    pub cancellations: Vec<(Nanos, RequestId)>,
-}
-
-/// Sees every step of a run: the log is what an observer is given.
-pub trait Observer {
-    /// The events of instant `now` and the commands that answered them.
-    fn step(&mut self, now: Nanos, events: &[Event], commands: &[Command]);
-}
-
-impl Observer for () {
-    fn step(&mut self, _: Nanos, _: &[Event], _: &[Command]) {}
-}
 
 /// What a run leaves beside its log.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,7 +4,6 @@
 //! Does not decide anything: what the policy *believes* is another object than what is charged here.
 
 pub mod charges;
-mod closed_loop;
 mod engine;
 pub mod faults;
 mod inbox;
@@ -13,6 +12,7 @@ mod setup;
 pub mod timing;
 
 pub use charges::{Charges, GroupSetup, MigrationCharge, Occupies, Stragglers};
-pub use engine::{Observer, Outcome, SimError, Simulation, Workload};
+pub use engine::{Outcome, SimError, Simulation};
 pub use faults::{FaultModel, FaultPlan};
+pub use flexdit_core::run::{Observer, Workload};
 pub use timing::Timing;

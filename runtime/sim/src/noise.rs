@@ -81,6 +81,7 @@ mod tests {
             steps: 1,
             parallelism: Parallelism::SINGLE,
             group: Group::single(Rank(0)),
+            input: 0,
             output: ArtifactId::default(),
         }
     }

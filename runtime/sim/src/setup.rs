@@ -101,6 +101,7 @@ mod tests {
             steps: 1,
             parallelism: Parallelism::ulysses(ranks.len() as u8),
             group: ranks.iter().map(|&rank| Rank(rank)).collect(),
+            input: 0,
             output: ArtifactId::default(),
         }
     }

@@ -85,7 +85,7 @@ impl Timing {
         // Profiles price groups within one node.
         self.extrapolated |= !self.charges.one_node(task.active());
         let launch = self.charges.launch;
-        let span = Span { started: Nanos::ZERO, setup: setup.unwrap_or_default(), launch };
+        let span = Span { setup: setup.unwrap_or_default(), launch, ..Span::default() };
         Some(Charge { span, duration: span.setup + launch + compute })
     }
 

@@ -11,5 +11,5 @@ pub mod plan;
 pub mod state;
 
 pub use layout::{Layout, TokenBox};
-pub use plan::migration;
-pub use state::{Located, StateSpec};
+pub use plan::{Piece, Pull, migration, pulls};
+pub use state::{Located, StateSpec, layout_of};

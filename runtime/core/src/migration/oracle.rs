@@ -1,7 +1,7 @@
 //! A slow oracle: every token is followed by itself.
 
 use super::layout::Layout;
-use super::plan::migration;
+use super::plan::{Piece, migration, pulls};
 use super::state::{Located, StateSpec, layout_of};
 use crate::group::Group;
 use crate::ids::Rank;
@@ -122,6 +122,42 @@ proptest! {
             }
             let needs = *stage == Stage::Denoise && !from.embeddings.contains(dst);
             prop_assert_eq!(embedded.contains(dst), needs);
+        }
+    }
+
+    #[test]
+    fn pulls_say_which_tokens_an_edge_is(case in cases()) {
+        let Case { spec, from, stage, parallelism, active } = &case;
+        let edges = migration(spec, from, *stage, *parallelism, active);
+        let (old, new) = (layout_of(from.stage, from.parallelism), layout_of(*stage, *parallelism));
+        let mut bytes: BTreeMap<(Rank, Rank), u64> = BTreeMap::new();
+        let mut got: BTreeMap<Rank, BTreeSet<u64>> = BTreeMap::new();
+        for pull in pulls(spec, from, *stage, *parallelism, active) {
+            let edge = bytes.entry((pull.dst, pull.src)).or_default();
+            let Piece::Latents { part, start, end } = pull.piece else {
+                *edge += spec.embedding.0;
+                continue;
+            };
+            *edge += (end - start) * 4;
+            let at = |ranks: &[Rank], rank| ranks.iter().position(|r| *r == rank).expect("named");
+            let source = at(&from.active, pull.src);
+            prop_assert_eq!(source as u32 % old.parts(), part);
+            let held = tokens_of(old, spec.grid, part as usize);
+            let wanted = tokens_of(new, spec.grid, at(active, pull.dst));
+            let common: Vec<u64> = held.intersection(&wanted).copied().collect();
+            for token in &common[start as usize..end as usize] {
+                prop_assert!(got.entry(pull.dst).or_default().insert(*token), "pulled twice");
+            }
+        }
+        bytes.retain(|_, bytes| *bytes > 0);
+        let of_edges = edges.iter().map(|edge| ((edge.dst, edge.src), edge.bytes.0)).collect();
+        prop_assert_eq!(bytes, of_edges);
+        for (i, dst) in active.iter().enumerate() {
+            let own = from.active.iter().position(|rank| rank == dst);
+            let own = own.map(|place| tokens_of(old, spec.grid, place)).unwrap_or_default();
+            let lacking: BTreeSet<u64> =
+                tokens_of(new, spec.grid, i).difference(&own).copied().collect();
+            prop_assert_eq!(got.remove(dst).unwrap_or_default(), lacking);
         }
     }
 }

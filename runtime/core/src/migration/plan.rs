@@ -8,6 +8,59 @@ use crate::task::{Edge, Stage};
 use crate::units::Bytes;
 use alloc::vec::Vec;
 
+/// One part of the state, pulled by one rank from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pull {
+    /// Rank that holds it.
+    pub src: Rank,
+    /// Rank that pulls it.
+    pub dst: Rank,
+    /// What it is.
+    pub piece: Piece,
+}
+
+/// A part of the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Of the tokens that shard `part` of the old layout and the destination's new shard have in common, in
+    /// ascending order, those from `start` on before `end`.
+    Latents {
+        /// Index of the old shard.
+        part: u32,
+        /// First of the common tokens.
+        start: u64,
+        /// The one past the last.
+        end: u64,
+    },
+    /// All of the embeddings.
+    Embeddings,
+}
+
+impl Piece {
+    fn bytes(self, spec: &StateSpec) -> Bytes {
+        match self {
+            Self::Latents { start, end, .. } => {
+                Bytes((end - start) * u64::from(spec.bytes_per_token))
+            }
+            Self::Embeddings => spec.embedding,
+        }
+    }
+}
+
+/// Every pull behind the edges of [`migration`] with the same arguments: which part each copy is. One edge joins the
+/// pulls between its ranks.
+pub fn pulls(
+    spec: &StateSpec,
+    from: &Located,
+    stage: Stage,
+    parallelism: Parallelism,
+    active: &[Rank],
+) -> Vec<Pull> {
+    let mut pulls = Vec::new();
+    each_pull(spec, from, stage, parallelism, active, &mut |pull| pulls.push(pull));
+    pulls
+}
+
 /// The copies that bring the state of `from` to where a task of `stage`, split by `parallelism`
 /// over `active`, needs it: latents in the task's layout, embeddings on every rank that denoises.
 /// Ordered by (destination, source); empty if nothing moves, at the cost of comparing two groups.
@@ -33,10 +86,26 @@ pub fn migration(
     parallelism: Parallelism,
     active: &[Rank],
 ) -> Vec<Edge> {
+    let mut edges = Vec::new();
+    each_pull(spec, from, stage, parallelism, active, &mut |Pull { src, dst, piece }| {
+        edges.push(Edge { src, dst, bytes: piece.bytes(spec) });
+    });
+    merge(&mut edges);
+    edges
+}
+
+fn each_pull(
+    spec: &StateSpec,
+    from: &Located,
+    stage: Stage,
+    parallelism: Parallelism,
+    active: &[Rank],
+    emit: &mut impl FnMut(Pull),
+) {
     // A rank that denoised holds the embeddings, too.
     let stays = from.stage == stage && from.parallelism == parallelism && *from.active == *active;
     if stage == Stage::TextEncode || stays {
-        return Vec::new();
+        return;
     }
     let (old, new) = (layout_of(from.stage, from.parallelism), layout_of(stage, parallelism));
     let latents_stay = (old == new || old.parts() == 1 && new.parts() == 1)
@@ -44,7 +113,6 @@ pub fn migration(
             .iter()
             .enumerate()
             .all(|(i, rank)| holds(from, old.parts(), new.parts(), i, rank));
-    let mut edges = Vec::new();
     if !latents_stay {
         let shards = |parts, layout: super::Layout| -> Vec<Boxes> {
             (0..parts).map(|i| layout.shard(spec.grid, i)).collect()
@@ -53,14 +121,12 @@ pub fn migration(
         let wanted = shards(new.parts(), new);
         for (i, dst) in active.iter().enumerate() {
             let shard = &wanted[i % wanted.len()];
-            pull_latents(spec, from, &held, shard, (i, *dst), &mut edges);
+            pull_latents(from, &held, shard, (i, *dst), emit);
         }
     }
     if stage == Stage::Denoise {
-        push_embeddings(spec, from, active, &mut edges);
+        pull_embeddings(from, active, emit);
     }
-    merge(&mut edges);
-    edges
 }
 
 /// Whether destination `i` already holds its new shard; only asked of equal layouts.
@@ -69,14 +135,13 @@ fn holds(from: &Located, old_parts: u32, new_parts: u32, i: usize, rank: &Rank) 
     place.is_some_and(|place| place % old_parts as usize == i % new_parts as usize)
 }
 
-/// Appends what destination `dst` (the `i`-th of its task) lacks of its shard.
+/// What destination `dst` (the `i`-th of its task) lacks of its shard.
 fn pull_latents(
-    spec: &StateSpec,
     from: &Located,
     held: &[Boxes],
     shard: &Boxes,
     (i, dst): (usize, Rank),
-    edges: &mut Vec<Edge>,
+    emit: &mut impl FnMut(Pull),
 ) {
     let own = from.active.iter().position(|rank| *rank == dst).map(|place| place % held.len());
     for (part, boxes) in held.iter().enumerate() {
@@ -92,20 +157,19 @@ fn pull_latents(
             let (start, end) = ragged(tokens, sources as u32, piece as u32);
             // Destinations start at different sources, so that the longer pieces spread.
             let src = from.active[part + (piece + i) % sources * held.len()];
-            let bytes = Bytes((end - start) * u64::from(spec.bytes_per_token));
-            edges.push(Edge { src, dst, bytes });
+            emit(Pull { src, dst, piece: Piece::Latents { part: part as u32, start, end } });
         }
     }
 }
 
-/// Appends a copy of the embeddings for every rank that lacks them, from each holder in turn.
-fn push_embeddings(spec: &StateSpec, from: &Located, active: &[Rank], edges: &mut Vec<Edge>) {
+/// A copy of the embeddings for every rank that lacks them, from each holder in turn.
+fn pull_embeddings(from: &Located, active: &[Rank], emit: &mut impl FnMut(Pull)) {
     if from.embeddings.is_empty() {
         return;
     }
     let lacking = active.iter().filter(|rank| !from.embeddings.contains(rank));
     for (dst, src) in lacking.zip(from.embeddings.iter().cycle()) {
-        edges.push(Edge { src: *src, dst: *dst, bytes: spec.embedding });
+        emit(Pull { src: *src, dst: *dst, piece: Piece::Embeddings });
     }
 }
 

@@ -8,6 +8,7 @@ use crate::parallelism::Parallelism;
 use crate::request::Shape;
 use crate::task::Stage;
 use crate::units::Bytes;
+use serde::{Deserialize, Serialize};
 
 /// Bytes of one latent value: solver state is kept in single precision.
 const LATENT_BYTES: u32 = 4;
@@ -61,7 +62,7 @@ impl StateSpec {
 }
 
 /// The layout of latents that a task of `stage` reads and leaves.
-pub(super) fn layout_of(stage: Stage, parallelism: Parallelism) -> Layout {
+pub fn layout_of(stage: Stage, parallelism: Parallelism) -> Layout {
     match stage {
         Stage::TextEncode => Layout::Replicated,
         Stage::Denoise => Layout::Tokens { parts: u32::from(parallelism.sequence()) },
@@ -70,7 +71,7 @@ pub(super) fn layout_of(stage: Stage, parallelism: Parallelism) -> Layout {
 }
 
 /// Where a request's state lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Located {
     /// The stage that left it.
     pub stage: Stage,

@@ -9,8 +9,9 @@ use crate::group::Group;
 use crate::ids::{ArtifactId, Rank, TaskId, TransferId};
 use crate::migration::{Located, migration};
 use crate::parallelism::Parallelism;
-use crate::task::{Stage, Task, Transfer};
+use crate::task::{Route, Stage, Task, Transfer};
 use crate::units::Nanos;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 impl Scheduler {
@@ -132,10 +133,11 @@ impl Scheduler {
         let version = live.in_flight.last().map_or(live.version, |ahead| ahead.output);
         let artifact = ArtifactId { request: live.request.id, version };
         let transfer = TransferId(self.next_sequence());
+        let route = Box::new(Route { from: from.clone(), to: to.clone() });
         let live = self.state.get_mut(slot);
         live.moving = Some(Moving { transfer, to });
         self.moving.insert(transfer, slot);
-        out.push(Command::Migrate(Transfer { id: transfer, artifact, edges }));
+        out.push(Command::Migrate(Transfer { id: transfer, artifact, edges, route }));
         true
     }
 
@@ -148,6 +150,7 @@ impl Scheduler {
         let live = self.state.get_mut(slot);
         live.named += 1;
         let version = live.named;
+        let input = live.in_flight.last().map_or(live.version, |ahead| ahead.output);
         let output = ArtifactId { request: live.request.id, version };
         live.issued = live.issued.advance(&live.request, steps);
         if stage == Stage::Denoise {
@@ -161,7 +164,16 @@ impl Scheduler {
         for &rank in group.iter() {
             self.state.ranks.occupy(rank, id, slot, now, time);
         }
-        let task = Task { id, request, stage, first_step, steps, parallelism, group, output };
-        out.push(Command::Launch(task));
+        out.push(Command::Launch(Task {
+            id,
+            request,
+            stage,
+            first_step,
+            steps,
+            parallelism,
+            group,
+            input,
+            output,
+        }));
     }
 }

@@ -105,6 +105,9 @@ impl Scheduler {
         }
         live.done = live.done.advance(&live.request, entry.steps);
         live.version = entry.output;
+        if entry.stage == Stage::TextEncode {
+            live.encoded = entry.output;
+        }
         let active = &live.group[..usize::from(entry.parallelism.degree())];
         relocate(&mut live.located, entry.stage, entry.parallelism, active);
         live.forget_gone();
@@ -176,8 +179,10 @@ impl Scheduler {
                 embeddings: texts,
             });
             live.done = Cursor::ENCODED;
+            live.version = live.encoded;
         } else {
             live.done = Cursor::START;
+            live.version = 0;
         }
         let used = live.located.as_ref().map(Located::holders).unwrap_or_default();
         let ranks = without(&up(&old.holders()), &used);

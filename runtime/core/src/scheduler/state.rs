@@ -55,6 +55,8 @@ pub(super) struct Live {
     pub(super) issued: Cursor,
     /// Version of its state by what is finished.
     pub(super) version: u32,
+    /// The version that its last text encoding left: where it begins again when all else is lost.
+    pub(super) encoded: u32,
     /// The last version that a launched task was told to make. It only grows: what runs again after a loss
     /// has other content than what was lost, so it never has its name.
     pub(super) named: u32,
@@ -165,6 +167,7 @@ impl State {
             done: Cursor::START,
             issued: Cursor::START,
             version: 0,
+            encoded: 0,
             named: 0,
             group: Group::default(),
             degree: 0,

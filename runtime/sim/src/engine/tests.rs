@@ -1,8 +1,8 @@
 //! Tests of the loop: what is waiting, and what is being stuck.
 
 use super::*;
-use flexdit_core::ClassId;
 use flexdit_core::cost::CostBook;
+use flexdit_core::{ClassId, Request};
 
 /// Wakes every `every` nanoseconds, if at all, and rejects everything once `needed` requests are there.
 struct Waiter {
