@@ -1,6 +1,6 @@
 //! All-gather: every member's share to every other; staged once, read by all. Each member receives the sum of the others' shares.
 
-use super::check;
+use super::{check, total};
 use crate::error::CommError;
 use crate::exchange::Out;
 use crate::intake::Copies;
@@ -19,7 +19,7 @@ pub(crate) fn run<M: Memory, R: Rules>(
     let member = call.member;
     check(call.op, "number of counts", counts.len(), member.degree())?;
     check(call.op, "length of the own share", mine.len(), counts[member.index()])?;
-    check(call.op, "length of the result", all.len(), counts.iter().sum())?;
+    check(call.op, "length of the result", all.len(), total(counts))?;
     let others = member.mask() & !bit(lane.me);
     let mut copies = Copies::default();
     let mut rest = all;

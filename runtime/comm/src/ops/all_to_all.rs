@@ -1,6 +1,6 @@
 //! All-to-all: to every other member the share that is its own. Each member sends and receives all but its own share.
 
-use super::check;
+use super::{check, total};
 use crate::error::CommError;
 use crate::exchange::Out;
 use crate::intake::Copies;
@@ -29,8 +29,8 @@ pub(crate) fn run<M: Memory, R: Rules>(
     let (degree, own) = (member.degree(), member.index());
     check(op, "number of counts to send", send_counts.len(), degree)?;
     check(op, "number of counts to receive", receive_counts.len(), degree)?;
-    check(op, "length of what is sent", send.len(), send_counts.iter().sum())?;
-    check(op, "length of the result", receive.len(), receive_counts.iter().sum())?;
+    check(op, "length of what is sent", send.len(), total(send_counts))?;
+    check(op, "length of the result", receive.len(), total(receive_counts))?;
     check(op, "bytes received from itself", receive_counts[own], send_counts[own])?;
     let mut copies = Copies::default();
     let mut outs: SmallVec<[Out<'_>; 8]> = SmallVec::new();

@@ -26,6 +26,11 @@ pub(crate) fn check(
     Err(CommError::BadArgument { op, what, got: got as u64, expected: expected as u64 })
 }
 
+/// The sum of counts; one too large for any buffer if it overflows.
+pub(crate) fn total(counts: &[usize]) -> usize {
+    counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
+}
+
 /// Fails if an index is not below its limit.
 pub(crate) fn check_index(
     op: Op,

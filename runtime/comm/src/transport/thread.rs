@@ -6,7 +6,7 @@ use crate::error::CommError;
 use crate::layout::HeapLayout;
 use crate::mapped::Mapped;
 use flexdit_core::Rank;
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::sync::Arc;
 
 /// Zeroed memory, given back when it is dropped.
@@ -22,14 +22,11 @@ unsafe impl Send for Allocation {}
 unsafe impl Sync for Allocation {}
 
 impl Allocation {
-    fn new(bytes: usize) -> Self {
+    fn new(bytes: usize) -> Option<Self> {
         let layout = Layout::from_size_align(bytes, 4096).expect("a heap fits the address space");
         // SAFETY: a heap is never empty.
         let base = unsafe { alloc_zeroed(layout) };
-        if base.is_null() {
-            handle_alloc_error(layout);
-        }
-        Self { base, layout }
+        (!base.is_null()).then_some(Self { base, layout })
     }
 }
 
@@ -44,11 +41,15 @@ impl Drop for Allocation {
 ///
 /// # Errors
 ///
-/// [`CommError::BadWorld`] if a setting is out of range.
+/// [`CommError::BadWorld`] if a setting is out of range or there is no memory for the heaps.
 pub fn world(config: &WorldConfig) -> Result<Vec<Endpoint>, CommError> {
     config.check()?;
     let bytes = HeapLayout::new(config).total();
-    let heaps: Vec<Allocation> = (0..config.ranks).map(|_| Allocation::new(bytes)).collect();
+    let heaps: Option<Vec<_>> = (0..config.ranks).map(|_| Allocation::new(bytes)).collect();
+    let heaps = heaps.ok_or_else(|| {
+        let ranks = config.ranks;
+        CommError::BadWorld(format!("no memory for {ranks} heaps of {bytes} bytes each"))
+    })?;
     let bases = heaps.iter().map(|heap| heap.base).collect();
     // SAFETY: the allocations are page-aligned, zeroed, apart from each other, as large as the layout says, and owned by the
     // mapping alone.

@@ -8,7 +8,7 @@ use flexdit_comm::check::Trial;
 use flexdit_comm::transport::{process, thread};
 use flexdit_comm::{Endpoint, Lane, Membership, Patience, WorldConfig};
 use flexdit_core::{Group, Rank};
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 /// All ends of a world, and what keeps it alive.
@@ -104,9 +104,9 @@ pub fn on_lanes<T: Send>(
     let everybody = std::sync::Barrier::new(config.ranks);
     on_all(make, config, |mut end| {
         let rank = end.rank().0;
-        let result = body(rank, end.lane(0));
+        let result = catch_unwind(AssertUnwindSafe(|| body(rank, end.lane(0))));
         everybody.wait();
-        result
+        result.unwrap_or_else(|panic| resume_unwind(panic))
     })
 }
 
