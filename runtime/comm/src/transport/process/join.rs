@@ -26,15 +26,15 @@ use std::time::{Duration, Instant};
 /// or does not come; [`CommError::LauncherLost`]; [`CommError::System`], also if nothing is heard within the time-out.
 pub fn join(address: &str, rank: Rank, config: &WorldConfig) -> Result<Endpoint, CommError> {
     config.check()?;
-    let deadline = clock() + config.timeout;
+    let begun = clock();
     let system = |doing: &str| {
         let doing = doing.to_owned();
         move |error: Errno| CommError::System { rank, doing, message: error.to_string() }
     };
     let socket = connect(address, config.timeout).map_err(system("connect to the launcher"))?;
-    let say = |words: &[u64]| wire::send(&socket, words, None).map_err(lost_or(rank, "be heard"));
-    say(&wire::hello(rank, std::process::id(), config))?;
-    let memory = match hear(&socket, rank, deadline)? {
+    say(&socket, &wire::hello(rank, std::process::id(), config))
+        .map_err(system("say hello to the launcher"))?;
+    let memory = match hear(&socket, rank, begun, config.timeout)? {
         (Answer::Fault(fault), _) => return Err(CommError::Join(fault)),
         (Answer::Welcome, Some(file)) => {
             segment::map(file, config).map_err(system("map the world's memory"))?
@@ -48,8 +48,8 @@ pub fn join(address: &str, rank: Rank, config: &WorldConfig) -> Result<Endpoint,
     let tie = Arc::clone(&watch.tie);
     let config = Arc::new(config.clone());
     let endpoint = Endpoint::join(memory, rank, &config, Some(Box::new(watch)));
-    wire::send(&tie.socket, &wire::READY, None).map_err(lost_or(rank, "be heard"))?;
-    match hear(&tie.socket, rank, deadline)? {
+    say(&tie.socket, &wire::READY).map_err(system("say to the launcher that it is ready"))?;
+    match hear(&tie.socket, rank, begun, config.timeout)? {
         (Answer::Fault(fault), _) => return Err(CommError::Join(fault)),
         (Answer::Go, _) => {}
         _ => return Err(system("join the others")(Errno::BADMSG)),
@@ -57,21 +57,22 @@ pub fn join(address: &str, rank: Rank, config: &WorldConfig) -> Result<Endpoint,
     Ok(endpoint)
 }
 
-/// The launcher's end of a broken connection is gone; anything else is what the system says.
-fn lost_or(rank: Rank, doing: &'static str) -> impl Fn(Errno) -> CommError {
-    move |error| match error {
-        Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN => CommError::LauncherLost { rank },
-        _ => CommError::System { rank, doing: doing.to_owned(), message: error.to_string() },
+/// Sends words. If the launcher has closed its end, what it said before tells why, and is heard next.
+fn say(socket: &OwnedFd, words: &[u64]) -> SystemResult<()> {
+    match wire::send(socket, words, None) {
+        Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+        outcome => outcome,
     }
 }
 
-/// A connection to the launcher, which must be the same user's.
-fn connect(address: &str, timeout: Duration) -> SystemResult<OwnedFd> {
+/// A connection to the launcher, which must be the same user's and in the same namespace of processes.
+pub(super) fn connect(address: &str, timeout: Duration) -> SystemResult<OwnedFd> {
     let name = address.strip_prefix('@').ok_or(Errno::INVAL)?;
     let to = SocketAddrUnix::new_abstract_name(name.as_bytes())?;
     let (family, kind, flags) = (AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC);
     let socket = rustix::net::socket_with(family, kind, flags, None)?;
-    // Connecting waits while the launcher's queue is full.
+    // Connecting waits while the launcher's queue is full. Neither 0 nor for ever can be said to the socket.
+    let timeout = timeout.clamp(Duration::from_millis(1), Duration::from_secs(24 * 3600));
     sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(timeout))?;
     rustix::net::connect(&socket, &to)?;
     if sockopt::socket_peercred(&socket)?.uid != rustix::process::geteuid() {
@@ -84,10 +85,16 @@ fn connect(address: &str, timeout: Duration) -> SystemResult<OwnedFd> {
 fn hear(
     socket: &OwnedFd,
     rank: Rank,
-    deadline: Instant,
+    begun: Instant,
+    timeout: Duration,
 ) -> Result<(Answer, Option<OwnedFd>), CommError> {
+    let unheard = |error: Errno| CommError::System {
+        rank,
+        doing: "hear from the launcher".to_owned(),
+        message: error.to_string(),
+    };
     loop {
-        let left = deadline.saturating_duration_since(clock());
+        let left = timeout.saturating_sub(clock().saturating_duration_since(begun));
         let mut ready = [PollFd::new(socket, PollFlags::IN)];
         let heard = match poll(&mut ready, Some(&timespec(left))) {
             Ok(0) => Err(Errno::TIMEDOUT),
@@ -95,13 +102,14 @@ fn hear(
             Err(error) => Err(error),
         };
         let (words, file) = match heard {
-            Err(Errno::INTR) => continue,
-            heard => heard.map_err(lost_or(rank, "hear from the launcher"))?,
+            // A reset is reported once, ahead of what was said before it.
+            Err(Errno::INTR | Errno::CONNRESET) => continue,
+            heard => heard.map_err(unheard)?,
         };
         if words.is_empty() {
             return Err(CommError::LauncherLost { rank });
         }
-        let answer = Answer::decode(&words).ok_or_else(|| lost_or(rank, "join")(Errno::BADMSG))?;
+        let answer = Answer::decode(&words).ok_or_else(|| unheard(Errno::BADMSG))?;
         return Ok((answer, file));
     }
 }

@@ -65,7 +65,8 @@ impl Launcher {
         launcher.watch(monitor)
     }
 
-    /// Waits for ranks that somebody else starts, on this machine and as this user.
+    /// Waits for ranks that somebody else starts, on this machine, as this user and in the same namespaces of network and
+    /// processes.
     ///
     /// # Errors
     ///
@@ -145,13 +146,13 @@ impl Launcher {
     ///
     /// [`CommError::System`].
     pub fn wait(&mut self, most: Duration) -> Result<Vec<Option<ExitStatus>>, CommError> {
-        let deadline = clock() + most;
+        let begun = clock();
         loop {
             let ended: Result<Vec<_>, _> = self.children.iter_mut().map(Child::try_wait).collect();
             let ended = ended.map_err(|error| {
                 system("wait for a process")(Errno::from_io_error(&error).unwrap_or(Errno::CHILD))
             })?;
-            let left = deadline.saturating_duration_since(clock());
+            let left = most.saturating_sub(clock().saturating_duration_since(begun));
             if left.is_zero() || ended.iter().all(Option::is_some) {
                 return Ok(ended);
             }

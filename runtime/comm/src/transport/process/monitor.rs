@@ -139,7 +139,10 @@ impl Work {
 
     /// Waits for something and handles it; whether there is more to do.
     fn step(&mut self) -> bool {
-        if self.phase == Phase::Failed && self.told == self.all() {
+        // Not before they have hung up: to close a socket that something was sent to would cut short what it was told.
+        let listens = |connection: &Connection| connection.rank.is_some();
+        let told = self.told == self.all() && !self.connections.iter().flatten().any(listens);
+        if self.phase == Phase::Failed && told {
             return false;
         }
         let waited = clock().saturating_duration_since(self.begun);
@@ -309,7 +312,6 @@ impl Work {
         if rank.index() < self.monitor.config.ranks {
             self.told |= bit(*rank);
         }
-        self.connections[at] = None;
     }
 
     /// A connection is at its end.

@@ -1,5 +1,7 @@
 //! Joining, with threads as ranks: each maps the memory for itself, so nothing but the mapping is shared.
 
+use super::join::connect;
+use super::wire::{self, Answer};
 use super::{Launcher, join, segment};
 use crate::collectives::Collectives as _;
 use crate::config::WorldConfig;
@@ -15,6 +17,7 @@ use crate::ops::put_get;
 use crate::rules::Sound;
 use crate::tag::Op;
 use flexdit_core::{Group, Rank};
+use std::os::fd::AsFd as _;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -130,6 +133,50 @@ fn a_process_that_ends_before_it_joins_fails_all() {
     assert!(matches!(joined, Err(CommError::Join(JoinFault::Ended { .. }))), "{joined:?}");
     let ended = launcher.wait(Duration::from_secs(20)).expect("waited");
     assert!(ended.into_iter().all(|status| status.expect("ended").success()));
+}
+
+#[test]
+fn a_rank_that_goes_after_its_hello_fails_all() {
+    let config = config(2);
+    let launcher = Launcher::listen(&config).expect("a launcher");
+    let address = launcher.bootstrap().address();
+    thread::scope(|scope| {
+        let other = scope.spawn(|| join(address, Rank(0), &config));
+        let socket = connect(address, config.timeout).expect("connected");
+        wire::send(&socket, &wire::hello(Rank(1), 0, &config), None).expect("heard");
+        let (welcome, file) = wire::receive(&socket).expect("an answer");
+        assert_eq!(Answer::decode(&welcome), Some(Answer::Welcome));
+        segment::check(file.expect("the memory").as_fd(), &config).expect("sealed");
+        drop(socket);
+        let ended = CommError::Join(JoinFault::Ended { rank: Rank(1) });
+        assert_eq!(other.join().expect("no panic").expect_err("nobody joins"), ended);
+        assert_eq!(launcher.joined(), Err(ended.clone()));
+        // Who comes late gets the same answer.
+        assert_eq!(join(address, Rank(1), &config).expect_err("nobody joins"), ended);
+    });
+}
+
+#[test]
+fn a_process_of_another_version_or_kind_fails_all() {
+    let config = config(2);
+    let hello = wire::hello(Rank(1), 0, &config);
+    let (mut magic, mut version) = (hello, hello);
+    (magic[0], version[1]) = (1, 99);
+    for (words, name) in
+        [(&magic[..], "magic"), (&version[..], "version"), (&hello[..5], "words of hello")]
+    {
+        let launcher = Launcher::listen(&config).expect("a launcher");
+        let address = launcher.bootstrap().address();
+        let socket = connect(address, config.timeout).expect("connected");
+        wire::send(&socket, words, None).expect("heard");
+        let (answer, file) = wire::receive(&socket).expect("an answer");
+        let Some(Answer::Fault(fault)) = Answer::decode(&answer) else { panic!("{answer:?}") };
+        assert!(file.is_none(), "the memory is not for strangers");
+        let JoinFault::Differs { rank: Rank(1), setting, .. } = &fault else { panic!("{fault}") };
+        assert_eq!(*setting, name);
+        let late = join(address, Rank(0), &config).expect_err("nobody joins");
+        assert_eq!(late, CommError::Join(fault));
+    }
 }
 
 #[test]
