@@ -193,13 +193,13 @@ fn outlive(lane: &mut Lane, endpoint: &Endpoint, seed: u64, stop: &AtomicBool) {
 }
 
 /// Operations of one group, again and again.
-struct Load<'a> {
+pub struct Load<'a> {
     trials: Vec<Trial>,
     heap: Option<&'a HeapBuffer>,
 }
 
 impl<'a> Load<'a> {
-    fn new(degree: usize, seed: u64, heap: Option<&'a HeapBuffer>) -> Self {
+    pub fn new(degree: usize, seed: u64, heap: Option<&'a HeapBuffer>) -> Self {
         let dtype = DType::F32;
         let works = [
             Work::AllGather { counts: vec![5000; degree] },
@@ -215,7 +215,7 @@ impl<'a> Load<'a> {
     }
 
     /// One task: an operation on staged data, one on lent data, and word from the first member whether to stop.
-    fn step(
+    pub fn step(
         &mut self,
         lane: &mut Lane,
         member: &Membership,

@@ -3,6 +3,8 @@
 //! Owns the dispatch, and what must hold after each test: no process, file, socket, mapping or thread is left of it.
 
 #[cfg(target_os = "linux")]
+mod directed;
+#[cfg(target_os = "linux")]
 mod killed;
 #[cfg(target_os = "linux")]
 mod ops;
@@ -48,13 +50,14 @@ fn main() {
 type Test = (&'static str, fn());
 
 #[cfg(target_os = "linux")]
-const TESTS: [Test; 8] = [
+const TESTS: [Test; 9] = [
     ("all_operations_give_what_the_oracle_gives", ops::trials),
     ("random_schedules_give_what_the_oracle_gives", ops::schedules),
     ("tensors_in_the_heap_are_read_where_they_lie", ops::heap),
     ("one_rank_with_another_setting_fails_all", ops::mismatch),
     ("a_rank_that_leaves_in_any_way_is_lost_to_its_peers", killed::leaving),
     ("a_hundred_kills_under_load_stop_nobody_else", killed::kills),
+    ("whoever_is_killed_whenever_the_rest_goes_on_as_directed", directed::rounds),
     ("ranks_notice_that_their_launcher_was_killed", orphans::killed),
     ("a_dropped_launcher_leaves_nothing", orphans::dropped),
 ];

@@ -1,6 +1,6 @@
 //! The processes that tests start: how they are started, and what is common to their roles.
 
-use crate::{killed, ops, orphans};
+use crate::{directed, killed, ops, orphans};
 use flexdit_comm::transport::process::{Bootstrap, Launcher, join};
 use flexdit_comm::{Endpoint, WorldConfig};
 use flexdit_core::Rank;
@@ -43,6 +43,7 @@ pub fn play(arguments: &[String]) {
         "heap" => ops::heap_rank(&role),
         "mismatch" => ops::mismatch_rank(&role),
         "leaver" => killed::leaver_rank(&role),
+        "directed" => directed::directed_rank(&role),
         "load" => killed::load_rank(&role),
         "launcher" => orphans::launcher(),
         "orphan" => orphans::orphan_rank(&role),
