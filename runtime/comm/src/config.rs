@@ -41,9 +41,9 @@ pub struct WorldConfig {
 /// How long a waiting rank spins and yields before it parks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// Polls in a row with a pause instruction between them.
+    /// Polls in a row with a pause instruction between them, at most 2^20; peers that fail are noticed afterwards.
     pub spins: u32,
-    /// Polls with the core given up between them.
+    /// Polls with the core given up between them, at most 2^20.
     pub yields: u32,
 }
 
@@ -103,6 +103,9 @@ impl WorldConfig {
         }
         if self.window_bytes > 1 << 40 || self.arena_bytes > 1 << 40 {
             return bad("a window or an arena has at most 2^40 bytes");
+        }
+        if self.patience.spins > 1 << 20 || self.patience.yields > 1 << 20 {
+            return bad("a rank polls at most 2^20 times of each kind before it parks");
         }
         Ok(())
     }

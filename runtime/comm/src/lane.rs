@@ -44,6 +44,8 @@ pub(crate) struct LaneOf<M, R> {
     pub(crate) attempts: u64,
     /// Sums of a reduction under way; kept for its memory.
     pub(crate) sums: Vec<f32>,
+    /// This rank's part of a sum that replaces it; kept for its memory.
+    pub(crate) addend: Vec<u8>,
 }
 
 impl<M: Memory, R: Rules> LaneOf<M, R> {
@@ -57,7 +59,7 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
     ) -> Self {
         let edge = |peer| Edge::new(me, Rank(peer as u16), lane, config.depth, base);
         let edges = (0..config.ranks).map(edge).collect();
-        let window = Window::new(config.window_bytes);
+        let window = Window::new(config.window_bytes, config.ranks);
         Self {
             memory,
             me,
@@ -70,6 +72,7 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
             poisoned: false,
             attempts: 0,
             sums: Vec::new(),
+            addend: Vec::new(),
         }
     }
 

@@ -32,9 +32,15 @@ pub(crate) struct Window {
     gone: u64,
 }
 
+/// Readers for whom there is memory from the start, at most.
+const READERS: usize = 4096;
+
 impl Window {
-    pub(crate) fn new(bytes: usize) -> Self {
-        Self { bytes: bytes as u64, tail: 0, head: 0, readers: VecDeque::new(), gone: 0 }
+    /// A window of `bytes` bytes that `ranks` ranks may read.
+    pub(crate) fn new(bytes: usize, ranks: usize) -> Self {
+        // As many as can be: every line a piece that all read.
+        let readers = VecDeque::with_capacity((bytes / LINE * ranks).min(READERS));
+        Self { bytes: bytes as u64, tail: 0, head: 0, readers, gone: 0 }
     }
 
     /// The offset of `length` free bytes in a row, if there are. They stay free until [`hold`](Self::hold).

@@ -197,9 +197,13 @@ fn settings_out_of_range_make_no_world() {
         (WorldConfig { window_bytes: 1 << 41, ..good.clone() }, "at most 2^40 bytes"),
         (WorldConfig { arena_bytes: (1 << 40) + 1, ..good.clone() }, "at most 2^40 bytes"),
     ];
+    let patience = Patience { spins: u32::MAX, yields: 0 };
+    let restless = WorldConfig { patience, ..good.clone() };
     // More than any address space has.
     let huge = WorldConfig { ranks: 64, lanes: 16, window_bytes: 1 << 40, ..good };
-    let cases = cases.into_iter().chain([(huge, "no memory for 64 heaps of 175")]);
+    let cases = cases
+        .into_iter()
+        .chain([(restless, "at most 2^20 times"), (huge, "no memory for 64 heaps of 175")]);
     for (config, text) in cases {
         match thread::world(&config) {
             Err(CommError::BadWorld(why)) => assert!(why.contains(text), "{why}: {text}"),

@@ -27,10 +27,14 @@ pub(crate) fn run<M: Memory, R: Rules>(
         return Ok(());
     }
     if data.len() < LARGE {
-        let mine: SmallVec<[u8; 1024]> = SmallVec::from_slice(data);
+        let mut mine = std::mem::take(&mut lane.addend);
+        mine.clear();
+        mine.extend_from_slice(data);
         let others = member.mask() & !bit(lane.me);
         let mut sum = Sum::new(member, dtype, Some(&mine), data);
-        return lane.exchange(call, &mut [Out::new(others, &mine)], &mut sum);
+        let result = lane.exchange(call, &mut [Out::new(others, &mine)], &mut sum);
+        lane.addend = mine;
+        return result;
     }
     let degree = member.degree();
     let counts = shares(data.len() / dtype.size(), degree, dtype.size());
