@@ -141,6 +141,34 @@ fn churn_stands_beside_fixed_groups() {
     assert!(text.contains("a new group at every operation within 1.1x of a fixed group"), "{text}");
 }
 
+/// Ranks that are processes run the same plans, and what they find comes back.
+#[cfg(target_os = "linux")]
+#[test]
+fn ranks_may_be_processes() {
+    let (folder, _) = bench(&[
+        "group-setup",
+        "--quick",
+        "--worlds=3",
+        "--degrees=2",
+        "--lives=1",
+        "--contestants=process,communicator-process",
+        "--seed=7",
+    ]);
+    is_complete(&folder, "bench-group-setup", &["group-setup"]);
+    let found = table(&folder, "group-setup.csv");
+    let names = column(&found, "contestant");
+    assert!(names.contains(&"group-free-process") && names.contains(&"communicator-tcp-process"));
+    assert!(column(&found, "time_ns_min").iter().all(|time| *time != "0"));
+    let (folder, _) = bench(&[
+        "collectives",
+        "--quick",
+        "--sizes=64B,5000B",
+        "--contestants=process",
+        "--seed=7",
+    ]);
+    is_complete(&folder, "bench-collectives", &["latency", "bandwidth"]);
+}
+
 #[test]
 fn a_benchmarks_folder_renders_again_and_goes_into_a_document() {
     let (folder, _) = bench(&["churn", "--quick", "--worlds=2", "--contestants=thread"]);

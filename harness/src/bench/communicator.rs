@@ -1,7 +1,11 @@
 //! Communicators over TCP as a contestant: forming a group is creating one.
 
 use super::contender::{Body, Contender};
-use flexdit_baselines::communicator::{Communicator, Config, Joined};
+use super::launch::{BenchError, Setting};
+use super::measure::RankSamples;
+use super::plan::Plan;
+use super::threads;
+use flexdit_baselines::communicator::{Communicator, Config, Joined, Store};
 use flexdit_comm::CommError;
 use flexdit_core::{Group, Rank};
 use std::collections::BTreeMap;
@@ -23,6 +27,19 @@ impl CommunicatorRank {
         let joined = Joined::new(rank, world, store, Config::default())?;
         Ok(Self { joined, groups: BTreeMap::new() })
     }
+}
+
+/// Runs `plan` on threads that meet at a store of their own.
+///
+/// # Errors
+/// If the world does not start or a rank fails.
+pub fn run(plan: &Plan, setting: &Setting) -> Result<Vec<RankSamples>, BenchError> {
+    let store = Store::serve("127.0.0.1:0");
+    let store = store.map_err(|error| BenchError::Setup(format!("the store: {error}")))?;
+    let join = |rank| CommunicatorRank::join(Rank(rank), plan.world, store.address());
+    let ranks: Result<Vec<_>, _> = (0..plan.world as u16).map(join).collect();
+    let ranks = ranks.map_err(|error| BenchError::Setup(format!("joining: {error}")))?;
+    threads::run(plan, setting, ranks)
 }
 
 impl Contender for CommunicatorRank {

@@ -6,10 +6,12 @@
 
 use super::clock::{self, Moment};
 use super::plan::Plan;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Time from the opening of a turn to its start, so that blocked members are awake by then.
 pub const LEAD_NS: u64 = 100_000;
+/// The same where members are told through a socket.
+pub const SOCKET_LEAD_NS: u64 = 200_000;
 
 /// The run was given up: another rank failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,13 +29,18 @@ pub trait Gate {
     fn leave(&mut self, turn: usize);
 }
 
-/// The barrier itself, shared by the threads of the ranks or by those that speak for rank processes.
-#[derive(Debug)]
+/// How the doorman tells a rank that its turn begins, or that the run was given up.
+pub trait Seat: Send + Sync {
+    /// Tells it; does not wait.
+    fn call(&self, call: Result<Moment, Stopped>);
+}
+
+/// The barrier itself: it knows who has come, and calls the members of a turn when it opens.
 pub struct Doorman {
     /// Members of each turn.
     degrees: Vec<usize>,
     state: Mutex<State>,
-    seats: Vec<Seat>,
+    seats: Vec<Box<dyn Seat>>,
     lead: u64,
 }
 
@@ -50,46 +57,26 @@ struct State {
     stopped: bool,
 }
 
-#[derive(Debug, Default)]
-struct Seat {
-    call: Mutex<Option<Result<Moment, Stopped>>>,
-    wake: Condvar,
-}
-
 impl Doorman {
-    /// For the turns of a plan; `lead` as [`LEAD_NS`].
-    pub fn new(plan: &Plan, lead: u64) -> Self {
+    /// For the turns of a plan and the seats of its ranks, in order; `lead` as [`LEAD_NS`].
+    pub fn new(plan: &Plan, lead: u64, seats: Vec<Box<dyn Seat>>) -> Self {
         let degrees: Vec<usize> = (0..plan.turns.len()).map(|t| plan.members(t).len()).collect();
         let come = degrees.iter().map(|_| Vec::new()).collect();
         let state = Mutex::new(State { turn: 0, come, open: false, done: 0, stopped: false });
-        let seats = (0..plan.world).map(|_| Seat::default()).collect();
         Self { degrees, state, seats, lead }
     }
 
-    /// [`Gate::enter`] of a rank.
-    ///
-    /// # Errors
-    /// If the run was given up.
-    pub fn enter(&self, rank: usize, turn: usize) -> Result<Moment, Stopped> {
-        {
-            let mut state = lock(&self.state);
-            if state.stopped {
-                return Err(Stopped);
-            }
-            state.come[turn].push(rank);
-            self.open(&mut state);
+    /// A rank has come for a turn; its seat is called when the turn opens.
+    pub fn come(&self, rank: usize, turn: usize) {
+        let mut state = lock(&self.state);
+        if state.stopped {
+            return self.seats[rank].call(Err(Stopped));
         }
-        let seat = &self.seats[rank];
-        let mut call = lock(&seat.call);
-        loop {
-            if let Some(call) = call.take() {
-                return call;
-            }
-            call = seat.wake.wait(call).unwrap_or_else(PoisonError::into_inner);
-        }
+        state.come[turn].push(rank);
+        self.open(&mut state);
     }
 
-    /// [`Gate::leave`] of a rank.
+    /// A rank is done with the turn.
     pub fn leave(&self, turn: usize) {
         let mut state = lock(&self.state);
         debug_assert_eq!(state.turn, turn, "only the open turn can be left");
@@ -102,8 +89,10 @@ impl Doorman {
 
     /// Gives the run up: everybody who waits, or will, is told so.
     pub fn stop(&self) {
-        lock(&self.state).stopped = true;
-        (0..self.seats.len()).for_each(|rank| self.call(rank, Err(Stopped)));
+        let mut state = lock(&self.state);
+        if !std::mem::replace(&mut state.stopped, true) {
+            self.seats.iter().for_each(|seat| seat.call(Err(Stopped)));
+        }
     }
 
     /// Opens the next turn if all its members have come, once.
@@ -113,14 +102,8 @@ impl Doorman {
         if !state.open && come.len() == *degree {
             state.open = true;
             let start = clock::now().after(self.lead);
-            come.iter().for_each(|&rank| self.call(rank, Ok(start)));
+            come.iter().for_each(|&rank| self.seats[rank].call(Ok(start)));
         }
-    }
-
-    fn call(&self, rank: usize, call: Result<Moment, Stopped>) {
-        let seat = &self.seats[rank];
-        *lock(&seat.call) = Some(call);
-        seat.wake.notify_one();
     }
 }
 
@@ -128,23 +111,49 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The barrier for a rank that is a thread of this process.
-#[derive(Debug)]
-pub struct ThreadGate<'a> {
-    doorman: &'a Doorman,
-    rank: usize,
+/// Where a thread sleeps until it is called.
+#[derive(Debug, Default)]
+struct Chair {
+    call: Mutex<Option<Result<Moment, Stopped>>>,
+    wake: Condvar,
 }
 
-impl<'a> ThreadGate<'a> {
-    /// The side of `rank`.
-    pub fn new(doorman: &'a Doorman, rank: usize) -> Self {
-        Self { doorman, rank }
+impl Seat for Arc<Chair> {
+    fn call(&self, call: Result<Moment, Stopped>) {
+        *lock(&self.call) = Some(call);
+        self.wake.notify_one();
     }
 }
 
-impl Gate for ThreadGate<'_> {
+/// The barrier for a rank that is a thread of this process.
+pub struct ThreadGate {
+    doorman: Arc<Doorman>,
+    rank: usize,
+    chair: Arc<Chair>,
+}
+
+impl ThreadGate {
+    /// A barrier and its sides, by rank, for threads that run `plan`.
+    pub fn world(plan: &Plan, lead: u64) -> (Arc<Doorman>, Vec<Self>) {
+        let chairs: Vec<Arc<Chair>> = (0..plan.world).map(|_| Arc::default()).collect();
+        let seat = |chair: &Arc<Chair>| Box::new(Arc::clone(chair)) as Box<dyn Seat>;
+        let doorman = Arc::new(Doorman::new(plan, lead, chairs.iter().map(seat).collect()));
+        let side = |(rank, chair)| Self { doorman: Arc::clone(&doorman), rank, chair };
+        let sides = chairs.into_iter().enumerate().map(side).collect();
+        (doorman, sides)
+    }
+}
+
+impl Gate for ThreadGate {
     fn enter(&mut self, turn: usize) -> Result<Moment, Stopped> {
-        self.doorman.enter(self.rank, turn)
+        self.doorman.come(self.rank, turn);
+        let mut call = lock(&self.chair.call);
+        loop {
+            if let Some(call) = call.take() {
+                return call;
+            }
+            call = self.chair.wake.wait(call).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     fn leave(&mut self, turn: usize) {
@@ -167,10 +176,9 @@ mod tests {
             let group = plan.group(group);
             plan.turn(group, Act::Release);
         }
-        let doorman = Doorman::new(&plan, 0);
+        let (_, gates) = ThreadGate::world(&plan, 0);
         let (inside, started) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let rank = |rank: usize| {
-            let mut gate = ThreadGate::new(&doorman, rank);
+        let rank = |rank: usize, mut gate: ThreadGate| {
             for turn in 0..plan.turns.len() {
                 if plan.members(turn).contains(&Rank(rank as u16)) {
                     gate.enter(turn).unwrap();
@@ -182,7 +190,10 @@ mod tests {
             }
         };
         std::thread::scope(|scope| {
-            (0..4).for_each(|index| drop(scope.spawn(move || rank(index))));
+            let rank = &rank;
+            for (index, gate) in gates.into_iter().enumerate() {
+                scope.spawn(move || rank(index, gate));
+            }
         });
         assert_eq!(started.into_inner(), 400);
     }
@@ -192,12 +203,13 @@ mod tests {
         let mut plan = Plan::new(2, 0);
         let group = plan.group(Group::consecutive(Rank(0), 2));
         plan.turn(group, Act::Release);
-        let doorman = Doorman::new(&plan, 0);
+        let (doorman, mut gates) = ThreadGate::world(&plan, 0);
+        let (mut late, mut early) = (gates.pop().unwrap(), gates.pop().unwrap());
         std::thread::scope(|scope| {
-            let waits = scope.spawn(|| doorman.enter(0, 0));
+            let waits = scope.spawn(move || early.enter(0));
             doorman.stop();
             assert_eq!(waits.join().unwrap(), Err(Stopped));
         });
-        assert_eq!(doorman.enter(1, 0), Err(Stopped));
+        assert_eq!(late.enter(0), Err(Stopped));
     }
 }

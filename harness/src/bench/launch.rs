@@ -1,17 +1,15 @@
 //! Starting a fresh world of a contestant and running a plan on it.
 
-use super::communicator::CommunicatorRank;
 use super::group_free::GroupFreeRank;
 use super::measure::RankSamples;
 use super::plan::Plan;
 use super::{gate, machine, threads};
 use crate::input::InputError;
 use clap::ValueEnum;
-use flexdit_baselines::communicator::Store;
 use flexdit_comm::WorldConfig;
 use flexdit_comm::transport::thread;
-use flexdit_core::Rank;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// Who takes part.
 #[derive(
@@ -25,9 +23,12 @@ pub enum Contestant {
     /// Group-free collectives between processes
     #[value(name = "process")]
     GroupFreeProcess,
-    /// A communicator for every group, over TCP
+    /// A communicator for every group, over TCP, ranks are threads
     #[value(name = "communicator")]
     CommunicatorTcp,
+    /// The same between processes; only when it is asked for
+    #[value(name = "communicator-process")]
+    CommunicatorTcpProcess,
     /// MPI: a communicator for every group
     #[value(name = "mpi")]
     Mpi,
@@ -35,8 +36,13 @@ pub enum Contestant {
 
 impl Contestant {
     /// Every contestant.
-    pub const ALL: [Self; 4] =
-        [Self::GroupFreeThread, Self::GroupFreeProcess, Self::CommunicatorTcp, Self::Mpi];
+    pub const ALL: [Self; 5] = [
+        Self::GroupFreeThread,
+        Self::GroupFreeProcess,
+        Self::CommunicatorTcp,
+        Self::CommunicatorTcpProcess,
+        Self::Mpi,
+    ];
 
     /// As in files: `group-free-thread`.
     pub const fn name(self) -> &'static str {
@@ -44,6 +50,7 @@ impl Contestant {
             Self::GroupFreeThread => "group-free-thread",
             Self::GroupFreeProcess => "group-free-process",
             Self::CommunicatorTcp => "communicator-tcp",
+            Self::CommunicatorTcpProcess => "communicator-tcp-process",
             Self::Mpi => "mpi",
         }
     }
@@ -54,6 +61,7 @@ impl Contestant {
             Self::GroupFreeThread => "group-free, threads",
             Self::GroupFreeProcess => "group-free, processes",
             Self::CommunicatorTcp => "communicator over TCP",
+            Self::CommunicatorTcpProcess => "communicator over TCP, processes",
             Self::Mpi => "MPI communicator",
         }
     }
@@ -63,17 +71,22 @@ impl Contestant {
         matches!(self, Self::GroupFreeThread | Self::GroupFreeProcess)
     }
 
-    /// Those that this program can run here, in order.
+    /// Those that take part when none is named: all that this program can run here, but for
+    /// communicators between processes, which differ little from those between threads.
     pub fn available() -> Vec<Self> {
-        Self::ALL.into_iter().filter(|contestant| contestant.missing().is_none()).collect()
+        let usual = |one: &Self| *one != Self::CommunicatorTcpProcess && one.missing().is_none();
+        Self::ALL.into_iter().filter(usual).collect()
     }
 
     /// Why it cannot run here; `None` if it can.
     pub fn missing(self) -> Option<&'static str> {
+        let linux = cfg!(target_os = "linux");
         match self {
-            Self::GroupFreeThread | Self::CommunicatorTcp => None,
-            Self::GroupFreeProcess => Some("not in this build"),
-            Self::Mpi => Some("not in this build: it needs the feature `mpi`"),
+            Self::GroupFreeThread => None,
+            _ if !linux => Some("it needs Linux"),
+            Self::GroupFreeProcess | Self::CommunicatorTcp | Self::CommunicatorTcpProcess => None,
+            Self::Mpi if cfg!(feature = "mpi") => None,
+            Self::Mpi => Some("it needs a build with `--features mpi`"),
         }
     }
 }
@@ -106,11 +119,13 @@ pub struct Setting {
     pub pin: bool,
     /// See [`gate::LEAD_NS`].
     pub lead_ns: u64,
+    /// The program flexdit, which rank processes run; `None` for the one that runs.
+    pub program: Option<PathBuf>,
 }
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { cores: machine::cores(), pin: true, lead_ns: gate::LEAD_NS }
+        Self { cores: machine::cores(), pin: true, lead_ns: gate::LEAD_NS, program: None }
     }
 }
 
@@ -148,14 +163,10 @@ pub fn run(
             let ends = thread::world(&config).map_err(|error| failed(&error))?;
             threads::run(plan, setting, ends.into_iter().map(GroupFreeRank::new).collect())
         }
-        Contestant::CommunicatorTcp => {
-            let store = Store::serve("127.0.0.1:0").map_err(|error| failed(&error))?;
-            let join = |rank| CommunicatorRank::join(Rank(rank), plan.world, store.address());
-            let ranks: Result<Vec<_>, _> = (0..plan.world as u16).map(join).collect();
-            threads::run(plan, setting, ranks.map_err(|error| failed(&error))?)
-        }
-        Contestant::GroupFreeProcess | Contestant::Mpi => {
-            Err(failed(&contestant.missing().unwrap_or_default()))
-        }
+        #[cfg(target_os = "linux")]
+        Contestant::CommunicatorTcp => super::communicator::run(plan, setting),
+        #[cfg(target_os = "linux")]
+        one if one.missing().is_none() => super::processes::run(one, plan, setting),
+        one => Err(failed(&one.missing().unwrap_or_default())),
     }
 }

@@ -3,7 +3,7 @@
 //! Data is filled before the barrier and checked after the clock was read, so neither is timed. Every repetition has
 //! its own part of the buffers, so every byte of every repetition is checked.
 
-use super::clock::{self, Moment};
+use super::clock;
 use super::contender::Contender;
 use super::gate::{Gate, Stopped};
 use super::pattern::{Repetition, mix};
@@ -42,6 +42,9 @@ pub enum RankError {
     /// The collectives failed.
     #[error(transparent)]
     Comm(#[from] CommError),
+    /// A rank process failed, in its own words.
+    #[error("{0}")]
+    Process(String),
     /// Another rank gave up.
     #[error("another rank gave up")]
     Stopped,
@@ -100,7 +103,7 @@ impl Worker<'_> {
         gate.leave(at);
         let (checked, wrong) = self.buffers.check(&repetitions);
         let nanos = if counted { nanos } else { 0 };
-        let late = late(begun, start);
+        let late = begun.since(start);
         Ok(Sample { turn: at as u32, nanos, late, checked, wrong })
     }
 
@@ -181,10 +184,6 @@ impl Worker<'_> {
         }
         Ok(())
     }
-}
-
-fn late(begun: Moment, start: Moment) -> u64 {
-    begun.since(start)
 }
 
 /// One call of one operation.

@@ -11,6 +11,7 @@ pub mod chart;
 pub mod churn;
 pub mod clock;
 pub mod collectives;
+#[cfg(target_os = "linux")]
 pub mod communicator;
 pub mod contender;
 #[cfg(test)]
@@ -22,14 +23,22 @@ pub mod group_setup;
 pub mod launch;
 pub mod machine;
 pub mod measure;
+#[cfg(feature = "mpi")]
+pub mod mpi;
 pub mod pattern;
 pub mod plan;
+#[cfg(target_os = "linux")]
+pub mod processes;
 pub mod provenance;
 pub mod publish;
 pub mod published;
+#[cfg(target_os = "linux")]
+pub mod rank_process;
 pub mod reference;
 pub mod results;
 pub mod samples;
 pub mod statistics;
 pub mod threads;
 pub mod tuples;
+#[cfg(unix)]
+pub mod wire;

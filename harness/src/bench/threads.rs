@@ -18,12 +18,11 @@ pub fn run<C: Contender + Send>(
     contenders: Vec<C>,
 ) -> Result<Vec<RankSamples>, BenchError> {
     assert_eq!(contenders.len(), plan.world, "a contender for every rank");
-    let doorman = Doorman::new(plan, setting.lead_ns);
+    let (doorman, gates) = ThreadGate::world(plan, setting.lead_ns);
     let crowded = plan.world > setting.cores.len();
-    let rank = |rank: usize, mut contender: C| {
+    let rank = |rank: usize, mut gate: ThreadGate, mut contender: C| {
         let alarm = Alarm(&doorman);
         let pinned = setting.core_of(rank).is_some_and(machine::pin);
-        let mut gate = ThreadGate::new(&doorman, rank);
         let samples = measure(plan, Rank(rank as u16), crowded, &mut contender, &mut gate);
         if samples.is_ok() {
             std::mem::forget(alarm);
@@ -32,8 +31,9 @@ pub fn run<C: Contender + Send>(
     };
     let rank = &rank;
     let ended: Vec<_> = std::thread::scope(|scope| {
-        let spawn = |(index, contender)| scope.spawn(move || rank(index, contender));
-        let threads: Vec<_> = contenders.into_iter().enumerate().map(spawn).collect();
+        let spawn = |(index, (gate, contender))| scope.spawn(move || rank(index, gate, contender));
+        let sides = gates.into_iter().zip(contenders);
+        let threads: Vec<_> = sides.enumerate().map(spawn).collect();
         threads.into_iter().map(|thread| thread.join().expect("a rank does not panic")).collect()
     });
     collect(ended)
@@ -55,10 +55,10 @@ pub fn collect(ended: Vec<Result<RankSamples, RankError>>) -> Result<Vec<RankSam
     for (rank, ended) in ended.into_iter().enumerate() {
         match ended {
             Ok(one) => samples.push(one),
-            Err(RankError::Comm(error)) => {
+            Err(RankError::Stopped) => {}
+            Err(error) => {
                 failed.get_or_insert(BenchError::Rank { rank, message: error.to_string() });
             }
-            Err(RankError::Stopped) => {}
         }
     }
     match failed {

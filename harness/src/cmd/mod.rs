@@ -45,6 +45,10 @@ pub enum Command {
     Report(report::Args),
     Reproduce(reproduce::Args),
     Bench(bench::Args),
+    /// Be one rank of a benchmark's world; started by `flexdit bench`
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    BenchRank(flexdit::bench::rank_process::RankArgs),
     Gate(gate::Args),
     Replay(replay::Args),
     Check(check::Args),
@@ -63,6 +67,11 @@ pub fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Bench(args) => bench::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::BenchRank(args) => {
+            flexdit::bench::rank_process::run(&args)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Gate(args) => gate::run(&args),
         Command::Policies(args) => policies::run(&args),
         Command::Explain(args) => explain::run(&args),
