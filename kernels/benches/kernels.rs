@@ -1,4 +1,4 @@
-//! Products, attention and a whole step, for people on quiet machines. `examples/speed.rs` prints ratios that mean
+//! Products, attention and a whole step, for people on quiet machines. `examples/speed` prints ratios that mean
 //! something on busy ones too.
 //!
 //! Run with `cargo bench -p flexdit-kernels`.

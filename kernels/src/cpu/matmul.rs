@@ -13,7 +13,7 @@
 //! Then each element is one chain of fused multiply-adds per panel, and panels are added in order: all 2,350 ranges
 //! agree. The price is negative: at the shapes of transformer blocks (1,024 to 4,096 rows, depth and width 1,152 to
 //! 6,144) the default reached 0.75 to 0.89 of the multiply-add limit of the core, this arrangement 0.81 to 0.91 in the
-//! same run, since weights need no transposing any more (measured; `examples/speed.rs` prints the figures).
+//! same run, since weights need no transposing any more (measured; `examples/speed` prints the figures).
 
 use crate::cpu::simd::vectorised;
 use crate::view::{View, ViewMut};

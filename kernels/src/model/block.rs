@@ -12,7 +12,7 @@ use std::ops::Range;
 pub(super) const EPSILON: f32 = 1e-6;
 
 /// Rows that the feed-forward layers take at a time, so that their inner activations stay small.
-const ROWS: usize = 1024;
+pub(super) const ROWS: usize = 1024;
 
 /// Shift, factor (1 + scale) and gate of one half of a block, for all tokens.
 #[derive(Clone, Debug)]

@@ -7,11 +7,13 @@ mod block;
 mod config;
 mod dual_stream;
 mod list;
+mod memory;
 pub mod parallel;
 mod video;
 pub mod weights;
 
 pub use config::{Config, Family, PRESETS};
+pub use memory::Split;
 pub use parallel::Parallel;
 pub use weights::{Seeded, TensorSpec, WeightSource};
 

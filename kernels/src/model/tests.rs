@@ -27,7 +27,12 @@ fn case(config: &Config, grid: [usize; 3], text_tokens: usize) -> Arc<Case> {
     Arc::new(Case { tokens, text: random.normal(text_tokens * config.text_dim), grid })
 }
 
-fn predict(model: &Model, case: &Case, parallel: &mut Parallel<'_>) -> Result<Vec<f32>> {
+fn predict(
+    model: &Model,
+    case: &Case,
+    parallel: &mut Parallel<'_>,
+    scratch: &mut Scratch,
+) -> Result<Vec<f32>> {
     let config = model.config();
     let tokens = View::new(&case.tokens, config.width());
     let input = Input {
@@ -36,23 +41,39 @@ fn predict(model: &Model, case: &Case, parallel: &mut Parallel<'_>) -> Result<Ve
         timestep: 700.0,
         grid: case.grid,
     };
-    model.predict(input, parallel, &mut Scratch::default())
+    model.predict(input, parallel, scratch)
 }
 
-/// The prediction of all ranks of Ulysses groups inside a ring, joined.
-fn split(model: &Arc<Model>, case: &Arc<Case>, ulysses: usize, ring: usize) -> Vec<f32> {
-    let mut groups: Vec<Vec<Member>> = (0..ring).map(|_| members(ulysses)).collect();
+fn alone(model: &Model, case: &Case) -> Result<Vec<f32>> {
+    predict(model, case, &mut Parallel::alone(), &mut Scratch::default())
+}
+
+/// What every rank of Ulysses groups inside a ring predicts, in order, and the bytes of its buffers.
+fn on_ranks(
+    model: &Arc<Model>,
+    case: &Arc<Case>,
+    ulysses: usize,
+    ring: usize,
+) -> Vec<(Vec<f32>, u64)> {
+    let groups: Vec<Vec<Member>> = (0..ring).map(|_| members(ulysses)).collect();
     let mut rings: Vec<Vec<Member>> = (0..ulysses).map(|_| members(ring)).collect();
     let mut threads = Vec::new();
-    for group in &mut groups {
-        for (ring, member) in rings.iter_mut().zip(group.drain(..)) {
+    for group in groups {
+        for (ring, member) in rings.iter_mut().zip(group) {
             let (model, case, next) = (model.clone(), case.clone(), ring.remove(0));
             threads.push(std::thread::spawn(move || {
-                predict(&model, &case, &mut Parallel::new(member, next)).expect("all live")
+                let (mut parallel, mut scratch) = (Parallel::new(member, next), Scratch::default());
+                let out = predict(&model, &case, &mut parallel, &mut scratch).expect("all live");
+                (out, scratch.bytes() as u64)
             }));
         }
     }
-    threads.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect()
+    threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+}
+
+/// The prediction of all ranks, joined.
+fn split(model: &Arc<Model>, case: &Arc<Case>, ulysses: usize, ring: usize) -> Vec<f32> {
+    on_ranks(model, case, ulysses, ring).into_iter().flat_map(|(part, _)| part).collect()
 }
 
 #[test]
@@ -65,7 +86,7 @@ fn ulysses_degrees_give_the_same_bits() {
     ] {
         let model = model(name);
         let case = case(model.config(), grid, text);
-        let alone = predict(&model, &case, &mut Parallel::alone()).expect("fits");
+        let alone = alone(&model, &case).expect("fits");
         assert!(alone.iter().all(|x| x.is_finite()));
         for degree in [1, 2, 4, 8] {
             assert!(split(&model, &case, degree, 1) == alone, "{name} {grid:?} degree {degree}");
@@ -112,29 +133,30 @@ fn predictions_and_rings_are_as_near_to_the_oracle_as_roundings_let_expect() {
 fn a_prediction_depends_on_every_input() {
     let model = model("tiny-image");
     let base = case(model.config(), [1, 4, 4], 5);
-    let first = predict(&model, &base, &mut Parallel::alone()).expect("fits");
+    let first = alone(&model, &base).expect("fits");
     let variance = first.iter().map(|x| x * x).sum::<f32>() / first.len() as f32;
     assert!((0.1..10.0).contains(&variance), "{variance}");
     let mut other = Case { tokens: base.tokens.clone(), text: base.text.clone(), grid: [1, 2, 8] };
-    assert_ne!(predict(&model, &other, &mut Parallel::alone()).expect("fits"), first);
+    assert_ne!(alone(&model, &other).expect("fits"), first);
     other.grid = base.grid;
     other.text[3] += 1.0;
-    assert_ne!(predict(&model, &other, &mut Parallel::alone()).expect("fits"), first);
+    assert_ne!(alone(&model, &other).expect("fits"), first);
 }
 
 #[test]
 fn inputs_that_do_not_fit_are_errors() {
     let model = model("tiny-video");
     let mut wrong = Case { tokens: vec![0.0; 32], text: vec![0.0; 64], grid: [1, 1, 3] };
-    let error = predict(&model, &wrong, &mut Parallel::alone()).unwrap_err();
+    let error = alone(&model, &wrong).unwrap_err();
     assert_eq!(error.to_string(), "tokens has shape [2, 16], expected [3, 16]");
     wrong.grid = [1, 1, 2];
     wrong.text = vec![0.0; 64 * 65];
-    let error = predict(&model, &wrong, &mut Parallel::alone()).unwrap_err();
+    let error = alone(&model, &wrong).unwrap_err();
     assert_eq!(error.to_string(), "65 text tokens, expected 1 to 64");
     wrong.text = vec![0.0; 64];
     let three = members(3).remove(0);
-    let error = predict(&model, &wrong, &mut Parallel::ulysses(three)).unwrap_err();
+    let error = predict(&model, &wrong, &mut Parallel::ulysses(three), &mut Scratch::default())
+        .unwrap_err();
     assert_eq!(error.to_string(), "an Ulysses degree of 3 does not divide 8 heads");
 }
 
@@ -177,4 +199,18 @@ fn a_missing_tensor_is_named() {
     let config = Config::preset("tiny-image").expect("listed");
     let error = Model::load(&config, &mut Without, DType::F32).unwrap_err();
     assert_eq!(error.to_string(), "tensor `transformer_blocks.1.attn.to_out.0.bias` is missing");
+}
+
+#[test]
+fn buffers_stay_below_what_was_foretold() {
+    for (name, ulysses, ring) in
+        [("tiny-image", 1, 1), ("tiny-video", 1, 1), ("tiny-image", 4, 1), ("tiny-video", 2, 2)]
+    {
+        let (model, grid, text) = (model(name), [1, 24, 32], 20);
+        let case = case(model.config(), grid, text);
+        let foretold = model.config().step_bytes(24 * 32, text, Split { ulysses, ring });
+        for (_, bytes) in on_ranks(&model, &case, ulysses, ring) {
+            assert!(bytes <= foretold && bytes > foretold / 4, "{name}: {bytes} of {foretold}");
+        }
+    }
 }
