@@ -64,6 +64,14 @@ pub enum KernelError {
         /// Most.
         most: usize,
     },
+    /// A token that a text encoder does not know.
+    #[error("token {id} is not in a vocabulary of {vocabulary}")]
+    Token {
+        /// The token.
+        id: u32,
+        /// How many tokens there are.
+        vocabulary: usize,
+    },
     /// A model configuration that makes no sense.
     #[error("model configuration: {key} is {got}, expected {expected}")]
     Config {

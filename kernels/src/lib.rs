@@ -16,6 +16,7 @@ pub mod random;
 pub mod solver;
 pub mod split;
 pub mod tensor;
+pub mod text;
 pub mod vae;
 pub mod view;
 pub mod weights;

@@ -27,6 +27,18 @@ impl RopeTable {
         axes: [usize; N],
         positions: impl ExactSizeIterator<Item = [i32; N]>,
     ) -> Self {
+        Self::with_base(THETA, axes, positions)
+    }
+
+    /// The same with `base` instead of [`THETA`].
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    pub fn with_base<const N: usize>(
+        base: f64,
+        axes: [usize; N],
+        positions: impl ExactSizeIterator<Item = [i32; N]>,
+    ) -> Self {
         assert!(axes.iter().all(|axis| axis % 2 == 0), "axes {axes:?} must be even");
         let head_dim = axes.iter().sum();
         let length = positions.len() * head_dim;
@@ -38,8 +50,9 @@ impl RopeTable {
                 let (position, angles) = &mut known[axis];
                 if *position != Some(token[axis]) {
                     *position = Some(token[axis]);
-                    *angles =
-                        (0..axes[axis] / 2).map(|i| turn(axes[axis], token[axis], i)).collect();
+                    *angles = (0..axes[axis] / 2)
+                        .map(|i| turn(base, axes[axis], token[axis], i))
+                        .collect();
                 }
                 cosines.extend(angles.iter().flat_map(|[cos, _]| [*cos; 2]));
                 sines.extend(angles.iter().flat_map(|[_, sin]| [-sin, *sin]));
@@ -77,8 +90,8 @@ impl RopeTable {
 }
 
 /// Cosine and sine of pair `pair` at a position.
-fn turn(axis: usize, position: i32, pair: usize) -> [f32; 2] {
-    let frequency = libm::pow(THETA, -2.0 * pair as f64 / axis as f64);
+fn turn(base: f64, axis: usize, position: i32, pair: usize) -> [f32; 2] {
+    let frequency = libm::pow(base, -2.0 * pair as f64 / axis as f64);
     let angle = f64::from(position) * frequency;
     [libm::cos(angle) as f32, libm::sin(angle) as f32]
 }

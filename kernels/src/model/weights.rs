@@ -39,6 +39,10 @@ pub trait WeightSource {
     fn tensor(&mut self, name: &str, shape: Shape) -> Result<Tensor>;
 }
 
+/// Tables that are looked up, not multiplied with.
+const TABLES: [&str; 3] =
+    ["embed_tokens.weight", "shared.weight", "relative_attention_bias.weight"];
+
 /// Random weights, each tensor a stream of its own: the same for a seed in any order, on any machine, in any version.
 #[derive(Clone, Copy, Debug)]
 pub struct Seeded {
@@ -54,12 +58,14 @@ impl Seeded {
 
 impl WeightSource for Seeded {
     /// Matrices are uniform with variance 1 / inputs, so that activations keep their size; weights of norms are near one,
-    /// biases small, modulation tables of variance 1 / width.
+    /// biases small, modulation tables of variance 1 / width, tables of tokens and of distances of variance 1.
     fn tensor(&mut self, name: &str, shape: Shape) -> Result<Tensor> {
         let mut stream = Stream::new(self.seed, name);
         let elements = shape.elements();
         let data = if name.ends_with("scale_shift_table") {
             stream.uniform(elements, (3.0 / shape.columns() as f32).sqrt())
+        } else if TABLES.iter().any(|table| name.ends_with(table)) {
+            stream.uniform(elements, 3.0_f32.sqrt())
         } else if name.ends_with(".bias") {
             stream.uniform(elements, 0.02)
         } else if shape.axes().len() == 1 || name.ends_with(".gamma") {
@@ -108,6 +114,15 @@ impl<'a> Loader<'a> {
     /// As [`WeightSource::tensor`].
     pub fn linear(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
         self.linear_of(name, [outputs, inputs])
+    }
+
+    /// A linear layer without bias.
+    ///
+    /// # Errors
+    /// As [`WeightSource::tensor`].
+    pub fn plain_linear(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
+        let weight = self.values(&format!("{name}.weight"), [outputs, inputs])?;
+        Ok(Linear::new(View::new(&weight, inputs), None, self.storage))
     }
 
     /// A linear layer with bias, whose weights have more axes: the first are the outputs.

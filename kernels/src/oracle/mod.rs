@@ -8,6 +8,7 @@ pub mod dual_stream;
 mod model;
 mod number;
 pub mod ops;
+pub mod text;
 pub mod vae;
 pub mod video;
 pub mod volume;
