@@ -98,6 +98,8 @@ fn extend(waits: &[Option<Wait>], path: &mut Vec<usize>, seen: &mut [bool]) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
 
     fn waits(missing: &[u64]) -> Vec<Option<Wait>> {
         let wait = |missing| Wait { sequence: 1, op: Op::Barrier, index: 0, missing };
@@ -109,5 +111,55 @@ mod tests {
         assert_eq!(find_cycle(&waits(&[0b100, 0b001, 0b010])), Some(vec![0, 2, 1, 0]));
         assert_eq!(find_cycle(&waits(&[0b010, 0b100, 0])), None);
         assert_eq!(find_cycle(&waits(&[0b1000, 0b100, 0b010, 0])), Some(vec![1, 2, 1]));
+    }
+
+    /// Which ranks can be reached from each, by following who waits for whom.
+    fn reach(missing: &[u64]) -> Vec<u64> {
+        let mut reach = missing.to_vec();
+        for _ in missing {
+            for reached in &mut reach {
+                let known = *reached;
+                let next = (0..missing.len()).filter(|next| known >> next & 1 != 0);
+                *reached = next.fold(known, |mask, next| mask | missing[next]);
+            }
+        }
+        reach
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            rng_seed: RngSeed::Fixed(2),
+            ..ProptestConfig::with_cases(1000)
+        })]
+        #[test]
+        fn a_cycle_is_found_exactly_if_a_rank_can_be_reached_from_itself(
+            missing in prop::collection::vec(0_u64..64, 0..7), sparse in any::<u64>(),
+        ) {
+            let world = missing.len() as u64;
+            let keep = |(rank, mask): (usize, &u64)| {
+                // Few waits each, none for oneself, now and then one for a rank outside the world.
+                mask & (sparse >> (rank * 6)) & !(1 << rank)
+            };
+            let missing: Vec<u64> = missing.iter().enumerate().map(keep).collect();
+            let cyclic = reach(&missing).iter().enumerate().any(|(rank, mask)| mask >> rank & 1 != 0);
+            match find_cycle(&waits(&missing)) {
+                None => prop_assert!(!cyclic, "{missing:?}"),
+                Some(cycle) => {
+                    prop_assert!(cycle.len() > 2 && cycle.first() == cycle.last());
+                    for pair in cycle.windows(2) {
+                        prop_assert!(missing[pair[0]] >> pair[1] & 1 != 0, "{cycle:?}");
+                        prop_assert!((pair[1] as u64) < world);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn a_set_of_ranks_is_its_bits_in_order(mask in any::<u64>()) {
+            let group = ranks(mask);
+            prop_assert!(group.is_sorted() && group.len() == mask.count_ones() as usize);
+            prop_assert_eq!(group.iter().fold(0, |mask, rank| mask | 1 << rank.0), mask);
+        }
     }
 }

@@ -112,6 +112,8 @@ impl Drop for HeapBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
 
     #[test]
     fn room_that_was_given_back_is_whole_again() {
@@ -124,5 +126,37 @@ mod tests {
         assert_eq!(free.take(192), None);
         free.give(64, 64);
         assert_eq!(free.0, [(0, 256)].into());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            rng_seed: RngSeed::Fixed(4),
+            ..ProptestConfig::with_cases(400)
+        })]
+        #[test]
+        fn rooms_never_overlap_and_all_come_back(
+            steps in prop::collection::vec((any::<bool>(), 1_usize..20, any::<prop::sample::Index>()), 0..100),
+        ) {
+            let mut free = Free([(0, 64)].into());
+            let mut taken: Vec<(usize, usize)> = Vec::new();
+            for (takes, bytes, which) in steps {
+                if takes {
+                    let Some(at) = free.take(bytes) else { continue };
+                    prop_assert!(at + bytes <= 64);
+                    for (other, length) in &taken {
+                        prop_assert!(at + bytes <= *other || other + length <= at);
+                    }
+                    taken.push((at, bytes));
+                } else if !taken.is_empty() {
+                    let (at, bytes) = taken.swap_remove(which.index(taken.len()));
+                    free.give(at, bytes);
+                }
+            }
+            for (at, bytes) in taken {
+                free.give(at, bytes);
+            }
+            prop_assert_eq!(free.0, [(0, 64)].into());
+        }
     }
 }

@@ -98,3 +98,72 @@ pub(crate) fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     value ^ (value >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            rng_seed: RngSeed::Fixed(3),
+            ..ProptestConfig::with_cases(1000)
+        })]
+        #[test]
+        fn a_group_is_accepted_exactly_if_its_ranks_are_distinct_of_the_world_and_have_the_caller(
+            ranks in prop::collection::vec(0_u16..9, 0..8), caller in 0_u16..9, world in 1_usize..9,
+        ) {
+            let group: Group = ranks.iter().copied().map(Rank).collect();
+            let distinct = (1..ranks.len()).all(|at| !ranks[..at].contains(&ranks[at]));
+            let inside = ranks.iter().all(|rank| usize::from(*rank) < world);
+            let good = distinct && inside && ranks.contains(&caller);
+            match Membership::new(&group, Rank(caller), world) {
+                Ok(member) => {
+                    prop_assert!(good);
+                    prop_assert_eq!(member.rank_at(member.index()), Rank(caller));
+                    prop_assert_eq!(member.degree(), ranks.len());
+                    let mask = ranks.iter().fold(0, |mask, rank| mask | 1 << rank);
+                    prop_assert_eq!(member.mask(), mask);
+                }
+                Err(error) => {
+                    prop_assert!(!good);
+                    let is_typed = matches!(error, CommError::BadGroup { .. });
+                    prop_assert!(is_typed);
+                }
+            }
+        }
+    }
+
+    /// All ordered groups of the ranks 0 to 5, up to all six.
+    fn ordered_groups(prefix: &mut Vec<u16>, keys: &mut Vec<u64>) {
+        if let Some(first) = prefix.first() {
+            let group: Group = prefix.iter().copied().map(Rank).collect();
+            keys.push(Membership::new(&group, Rank(*first), 6).expect("a group").key());
+        }
+        for rank in 0..6 {
+            if !prefix.contains(&rank) {
+                prefix.push(rank);
+                ordered_groups(prefix, keys);
+                prefix.pop();
+            }
+        }
+    }
+
+    #[test]
+    fn all_ordered_groups_of_six_ranks_have_keys_of_their_own() {
+        let mut keys = Vec::new();
+        ordered_groups(&mut Vec::new(), &mut keys);
+        assert_eq!(keys.len(), 6 + 30 + 120 + 360 + 720 + 720);
+        let count = keys.len();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), count);
+        // A reset compares the lower halves.
+        let mut halves: Vec<u32> = keys.iter().map(|key| *key as u32).collect();
+        halves.sort_unstable();
+        halves.dedup();
+        assert_eq!(halves.len(), count);
+    }
+}

@@ -117,3 +117,138 @@ impl Window {
         (self.tail, self.head) = (0, 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::WorldConfig;
+    use crate::mapped::Mapped;
+    use crate::memory::Signal;
+    use crate::rules::Sound;
+    use crate::transport::thread;
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+    use std::sync::atomic::Ordering;
+
+    const RANKS: usize = 4;
+    const LINES: u64 = 6;
+
+    /// What happens to a window.
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// A piece of so many bytes for some readers (bits).
+        Stage(usize, u64),
+        /// A reader acknowledges its oldest message.
+        Read(usize),
+        /// A reader leaves the world.
+        Leave(usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let stage =
+            (0_usize..200, 1_u64..1 << RANKS).prop_map(|(bytes, to)| Step::Stage(bytes, to));
+        let read = (0..RANKS).prop_map(Step::Read);
+        let leave = (0..RANKS).prop_map(Step::Leave);
+        prop::collection::vec(prop_oneof![6 => stage, 8 => read, 1 => leave], 0..120)
+    }
+
+    /// The window, its edges, and beside them what is known of every piece that somebody has yet to read.
+    struct Model {
+        memory: Mapped,
+        edges: Vec<Edge<Sound>>,
+        window: Window,
+        sent: [u64; RANKS],
+        read: [u64; RANKS],
+        gone: u64,
+        pieces: Vec<Piece>,
+    }
+
+    struct Piece {
+        at: u64,
+        length: u64,
+        /// Readers, and the count that each must acknowledge.
+        readers: Vec<(usize, u64)>,
+    }
+
+    impl Model {
+        fn new() -> Self {
+            let memory = thread::memory(&WorldConfig::new(RANKS)).expect("a world");
+            let edge = |peer| Edge::new(Rank(0), Rank(peer), 0, 4, 0);
+            Self {
+                memory,
+                edges: (0..RANKS as u16).map(edge).collect(),
+                window: Window::new(LINES as usize * LINE, RANKS),
+                sent: [0; RANKS],
+                read: [0; RANKS],
+                gone: 0,
+                pieces: Vec::new(),
+            }
+        }
+
+        fn run(&mut self, step: &Step) -> Result<(), TestCaseError> {
+            match *step {
+                Step::Stage(bytes, to) => self.stage(bytes, to)?,
+                Step::Read(peer) if self.read[peer] < self.sent[peer] => {
+                    self.read[peer] += 1;
+                    let head = Signal::Head { destination: Rank(peer as u16) };
+                    let word = self.memory.signal(Rank(0), 0, head);
+                    word.store(self.read[peer], Ordering::Release);
+                }
+                Step::Read(_) => {}
+                Step::Leave(peer) => self.gone |= 1 << peer,
+            }
+            let (read, gone) = (self.read, self.gone);
+            self.pieces.retain(|Piece { readers, .. }| {
+                readers.iter().any(|(peer, count)| gone >> peer & 1 == 0 && read[*peer] < *count)
+            });
+            Ok(())
+        }
+
+        fn stage(&mut self, bytes: usize, to: u64) -> Result<(), TestCaseError> {
+            self.window.blocker(&self.memory, &mut self.edges, self.gone);
+            let Some(at) = self.window.room::<_, Sound>(&self.memory, &mut self.edges, bytes)
+            else {
+                prop_assert!(!self.pieces.is_empty(), "no room in an empty window");
+                return Ok(());
+            };
+            self.window.take(bytes);
+            let length = bytes.max(1) as u64;
+            prop_assert!(at + length <= LINES * LINE as u64 && at.is_multiple_of(LINE as u64));
+            for other in &self.pieces {
+                let apart = at + length <= other.at || other.at + other.length <= at;
+                prop_assert!(apart, "{at} is still read");
+            }
+            let mut readers = Vec::new();
+            for peer in (0..RANKS).filter(|peer| to >> peer & 1 != 0) {
+                self.sent[peer] += 1;
+                self.window.hold(Rank(peer as u16), self.sent[peer]);
+                readers.push((peer, self.sent[peer]));
+            }
+            self.pieces.push(Piece { at, length, readers });
+            Ok(())
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            rng_seed: RngSeed::Fixed(1),
+            ..ProptestConfig::with_cases(400)
+        })]
+        #[test]
+        fn room_that_is_given_is_read_by_nobody_and_all_of_it_comes_back(steps in steps()) {
+            let mut model = Model::new();
+            for step in &steps {
+                model.run(step)?;
+            }
+            for peer in 0..RANKS {
+                while model.read[peer] < model.sent[peer] {
+                    model.run(&Step::Read(peer))?;
+                }
+            }
+            prop_assert_eq!(model.window.waiting_for(&model.memory, &mut model.edges), 0);
+            model.stage(LINES as usize * LINE, 1)?;
+            prop_assert_eq!(model.pieces.len(), 1, "the whole window is free");
+        }
+    }
+}

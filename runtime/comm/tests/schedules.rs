@@ -2,7 +2,9 @@
 //!
 //! A failure names its seed and the command that repeats it.
 
-use flexdit_comm::check::{Tally, check};
+mod common;
+
+use flexdit_comm::check::{Schedule, Tally, check};
 
 #[test]
 fn random_overlapping_schedules_give_what_the_oracle_gives() {
@@ -18,4 +20,14 @@ fn random_overlapping_schedules_give_what_the_oracle_gives() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     println!("{} operations, {} bytes compared", tally.operations, tally.bytes);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn random_schedules_over_the_mapping_of_processes_give_the_same() {
+    for seed in 0..300 {
+        let schedule = Schedule::draw(seed);
+        let common::World { ends, keeper: _keeper } = common::mapping(schedule.config());
+        schedule.run(ends).unwrap_or_else(|wrong| panic!("seed {seed}, mapping: {wrong}"));
+    }
 }

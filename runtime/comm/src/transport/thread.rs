@@ -43,6 +43,17 @@ impl Drop for Allocation {
 ///
 /// [`CommError::BadWorld`] if a setting is out of range or there is no memory for the heaps.
 pub fn world(config: &WorldConfig) -> Result<Vec<Endpoint>, CommError> {
+    let memory = Arc::new(memory(config)?);
+    let config = Arc::new(config.clone());
+    let join = |rank| {
+        memory.touch(Rank(rank as u16));
+        Endpoint::join(Arc::clone(&memory), Rank(rank as u16), &config, None)
+    };
+    Ok((0..config.ranks).map(join).collect())
+}
+
+/// The heaps of a world, with nobody in it.
+pub(crate) fn memory(config: &WorldConfig) -> Result<Mapped, CommError> {
     config.check()?;
     let bytes = HeapLayout::new(config).total();
     let heaps: Option<Vec<_>> = (0..config.ranks).map(|_| Allocation::new(bytes)).collect();
@@ -53,11 +64,5 @@ pub fn world(config: &WorldConfig) -> Result<Vec<Endpoint>, CommError> {
     let bases = heaps.iter().map(|heap| heap.base).collect();
     // SAFETY: the allocations are page-aligned, zeroed, apart from each other, as large as the layout says, and owned by the
     // mapping alone.
-    let memory = Arc::new(unsafe { Mapped::new(config, bases, true, Box::new(heaps)) });
-    let config = Arc::new(config.clone());
-    let join = |rank| {
-        memory.touch(Rank(rank as u16));
-        Endpoint::join(Arc::clone(&memory), Rank(rank as u16), &config, None)
-    };
-    Ok((0..config.ranks).map(join).collect())
+    Ok(unsafe { Mapped::new(config, bases, true, Box::new(heaps)) })
 }

@@ -205,7 +205,8 @@ fn ranks_whose_launcher_is_gone_refuse_to_go_on() {
         (join(0), second.join().expect("no panic"))
     });
     drop(launcher);
-    for mut endpoint in [first, second] {
+    // Neither leaves before the other has looked: that would be a lost peer.
+    for endpoint in &mut [first, second] {
         let rank = endpoint.rank();
         let lane = endpoint.lane(0);
         let group: Group = [rank, Rank(1 - rank.0)].into_iter().collect();
