@@ -23,6 +23,12 @@ fn help_names_every_sub_command_with_an_example() {
 }
 
 #[test]
+fn check_holds_schedules_of_collectives_against_their_oracle() {
+    let (code, out, _) = flexdit(&["check", "--collectives", "--seeds", "0..20"]);
+    assert_eq!((code, out.as_str()), (0, "0 of 20 seeds failed\n"));
+}
+
+#[test]
 fn explain_tells_what_a_word_means() {
     let (code, out, _) = flexdit(&["explain", "SLO", "attainment"]);
     assert_eq!(code, 0);
