@@ -12,6 +12,7 @@ pub mod exchange;
 pub mod guidance;
 pub mod model;
 pub mod oracle;
+pub mod pipeline;
 pub mod random;
 pub mod solver;
 pub mod split;
