@@ -98,6 +98,24 @@ pub enum KernelError {
         /// Everything that is wrong.
         problems: Vec<Problem>,
     },
+    /// A run that does not fit into memory.
+    #[error(
+        "the model needs {} MB ({} of weights, {} for each of {ranks} ranks), {} MB are available",
+        needed.div_ceil(1_000_000), shared.div_ceil(1_000_000), rank.div_ceil(1_000_000),
+        available / 1_000_000
+    )]
+    Memory {
+        /// Bytes needed in all.
+        needed: u64,
+        /// Those of the weights.
+        shared: u64,
+        /// Those of one rank besides.
+        rank: u64,
+        /// Ranks of the process.
+        ranks: usize,
+        /// Bytes that there are.
+        available: u64,
+    },
     /// A picture that the VAE cannot make.
     #[error("the VAE makes no picture of {got} {what}: expected {expected}")]
     Picture {

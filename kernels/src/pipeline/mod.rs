@@ -7,10 +7,12 @@
 
 mod config;
 mod guided;
+mod memory;
 mod picture;
 
 pub use config::Config;
 pub use guided::{Branches, Context};
+pub use memory::Memory;
 pub use picture::{gather, rgb};
 
 use crate::cpu::Scratch;

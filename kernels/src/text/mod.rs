@@ -9,6 +9,7 @@ mod bias;
 mod block;
 mod config;
 mod list;
+mod memory;
 mod token;
 
 pub use bias::{BUCKETS, bucket};

@@ -64,6 +64,18 @@ fn what_cannot_be_encoded_is_refused() {
     assert!(refused(&[1, 2]).starts_with("2 text tokens, expected 3 to "));
 }
 
+#[test]
+fn encoding_holds_no_more_memory_than_foretold() {
+    for name in ["small-image", "small-video"] {
+        let (encoder, mut scratch) = (encoder(&preset(name), DType::F32), Scratch::default());
+        let tokens = random_tokens(1, 512, encoder.config().vocabulary);
+        let text = encoder.encode(&tokens, &mut scratch).expect("known tokens");
+        let bytes = (scratch.bytes() + size_of_val(text.data())) as u64;
+        let foretold = encoder.config().encode_bytes(512);
+        assert!(bytes <= foretold && bytes > foretold / 4, "{name}: {bytes} of {foretold}");
+    }
+}
+
 /// Notes what is asked for.
 #[derive(Default)]
 struct Recorder(Vec<TensorSpec>);

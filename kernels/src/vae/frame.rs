@@ -22,7 +22,7 @@ pub(super) struct Frame {
 impl Frame {
     /// A frame of arbitrary content.
     pub(super) fn take(rows: usize, width: usize, channels: usize, scratch: &mut Scratch) -> Self {
-        let data = scratch.take((rows + 2) * (width + 2) * channels);
+        let data = buffer((rows + 2) * (width + 2) * channels, scratch);
         Self { rows, width, channels, data }
     }
 
@@ -118,7 +118,7 @@ impl Frame {
 
     /// A copy, border included.
     pub(super) fn copy(&self, scratch: &mut Scratch) -> Self {
-        let mut data = scratch.take(self.data.len());
+        let mut data = buffer(self.data.len(), scratch);
         data.copy_from_slice(&self.data);
         Self { data, ..*self }
     }
@@ -137,6 +137,16 @@ impl Frame {
         out.clear_border();
         out
     }
+}
+
+/// A buffer that is not much longer than needed: a small frame that is remembered must not keep a large frame's.
+fn buffer(length: usize, scratch: &mut Scratch) -> Vec<f32> {
+    let buffer = scratch.take(length);
+    if buffer.capacity() <= 2 * length {
+        return buffer;
+    }
+    scratch.give(buffer);
+    vec![0.0; length]
 }
 
 /// Each pixel over its root mean square, times `gamma`.

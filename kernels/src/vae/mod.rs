@@ -18,6 +18,7 @@ mod conv;
 mod frame;
 mod level;
 mod list;
+mod memory;
 mod rows;
 mod run;
 

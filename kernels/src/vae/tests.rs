@@ -67,7 +67,14 @@ fn rows_split_over_ranks_give_the_same_bits() {
                     let part = decoder.decode(&mine, &rows, &mut member, &mut scratch);
                     let down = decoder.config().down()[1];
                     let range = rows.mine().start * down..rows.mine().end * down;
-                    let same = part.expect("all live") == rows_of(&whole, 1, range);
+                    let part = part.expect("all live");
+                    let bytes = scratch.bytes() + size_of_val(part.data());
+                    let [frames, total, columns] = sizes;
+                    let mine = rows.mine().len();
+                    let config = decoder.config();
+                    let foretold = config.decode_bytes(frames, mine, total, columns);
+                    assert!(bytes as u64 <= foretold, "{mine} rows: {bytes} of {foretold}");
+                    let same = part == rows_of(&whole, 1, range);
                     assert!(same, "{sizes:?}: rank {} of {degree}", member.index());
                 })
             });
@@ -143,6 +150,24 @@ fn latents_of_another_shape_are_refused() {
         let latents = Tensor::zeros(shape);
         let got = decoder.decode(&latents, &rows, &mut Alone, &mut Scratch::default());
         assert_eq!(got.unwrap_err().to_string(), expected);
+    }
+}
+
+#[test]
+fn decoding_holds_no_more_memory_than_foretold() {
+    for (config, [frames, rows, columns]) in [
+        (preset("tiny-image"), [1, 16, 24]),
+        (preset("tiny-video"), [4, 12, 16]),
+        (tiny_shortcut(), [3, 8, 8]),
+        (preset("small-video"), [2, 6, 8]),
+    ] {
+        let (decoder, latents) = (decoder(&config), latents(&config, [frames, rows, columns]));
+        let mut scratch = Scratch::default();
+        let split = Rows::new(rows, 1, 1, 0);
+        let picture = decoder.decode(&latents, &split, &mut Alone, &mut scratch).expect("fits");
+        let bytes = (scratch.bytes() + size_of_val(picture.data())) as u64;
+        let foretold = config.decode_bytes(frames, rows, rows, columns);
+        assert!(bytes <= foretold && bytes > foretold / 4, "{bytes} of {foretold}");
     }
 }
 
