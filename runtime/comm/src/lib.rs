@@ -25,6 +25,8 @@ mod mapped;
 pub mod membership;
 mod memory;
 mod message;
+#[cfg(test)]
+mod models;
 mod ops;
 pub mod oracle;
 mod park;
