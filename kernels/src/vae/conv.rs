@@ -4,8 +4,8 @@
 //! to the last bit, on the pixels under the kernel alone, in one fixed order of sums; not on the rows or the place at
 //! which it is computed, nor on the length of [`STRIP`]. So rows may be split over ranks in any way.
 //!
-//! Against windows copied out first (im2col) this order of sums costs nothing: windows of overlapping rows are
-//! read by the product in place, and a copy would write 9 times the frame for every frame of the kernel.
+//! The product reads windows of overlapping rows in place; copying them out first (im2col) would write 9 times the frame for
+//! every frame of the kernel.
 
 use super::frame::Frame;
 use crate::cpu::matmul::{Start, matmul};
