@@ -197,9 +197,21 @@ impl Lane {
         graph::ranks(all & !self.inner.gone())
     }
 
+    /// Gives up the task that this rank is in with the other members: poisons the lane, as a failed operation would, so that
+    /// whoever waits for this rank gets an error soon. Does nothing if the lane has failed already.
+    pub fn give_up(&mut self, member: &Membership) {
+        self.inner.give_up(member);
+    }
+
     /// Whether an operation failed and the lane was not reset since.
     pub fn is_poisoned(&self) -> bool {
         self.inner.is_poisoned()
+    }
+
+    /// Whether [`reset`](Self::reset) of this group would leave out nobody who may still read what this rank sent. Readers
+    /// that are merely slow are done soon.
+    pub fn can_reset(&mut self, member: &Membership) -> bool {
+        self.inner.check_readers(member).is_ok()
     }
 
     /// Agrees new message counts with the other members and makes a failed lane usable again; collective.

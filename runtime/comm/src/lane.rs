@@ -238,6 +238,17 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         }
     }
 
+    /// See [`Lane::give_up`](crate::Lane::give_up).
+    pub(crate) fn give_up(&mut self, member: &Membership) {
+        let call = Call { member, op: Op::Barrier, dtype: DType::Bytes, index: 0 };
+        if self.poisoned {
+            self.dirty |= member.mask() & !bit(self.me);
+        } else {
+            let by_choice = self.aborted(call, self.me, Cause::Asked);
+            self.fail(call, &by_choice);
+        }
+    }
+
     /// Waits until no living peer reads memory that this rank lent: as long as copying one piece takes, unless the peer is
     /// stopped, or dead and nobody is left to say so. Where a reader looks again after reading, that has a bound.
     fn await_readers(&self) {

@@ -77,7 +77,7 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
 
     /// Fails if a living rank outside the group may still read the window, or what was lent to it: it would not learn that
     /// the bytes have changed.
-    fn check_readers(&mut self, member: &Membership) -> Result<(), CommError> {
+    pub(crate) fn check_readers(&mut self, member: &Membership) -> Result<(), CommError> {
         let mut readers = self.window.waiting_for(&*self.memory, &mut self.edges);
         for edge in &mut self.edges {
             if edge.is_owed(&*self.memory) {

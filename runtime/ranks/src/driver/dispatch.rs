@@ -1,0 +1,391 @@
+//! The dispatcher's loop: it gathers what happened, steps the system, and hands its commands out.
+//!
+//! Invariant: every event goes through one call of the system, in order, at a time that never decreases, and the observer sees
+//! exactly that.
+
+use super::fleet::Fleet;
+use super::resets::Resets;
+use super::{Driver, Outcome, RunError, Sink};
+use crate::artifact::State;
+use crate::clock::Clock;
+use crate::compute::Compute;
+use crate::flow::{Flow, LiveTask};
+use crate::histogram::Histogram;
+use crate::message::{Item, LiveTransfer, Message};
+use flexdit_core::{
+    Arrivals, Command, Event, Group, Nanos, Observer, Parallelism, Rank, Request, RequestId, Shape,
+    Stage, System, Workload,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter::Peekable;
+use std::sync::Arc;
+use std::vec::IntoIter;
+use tokio::sync::mpsc;
+use tokio::time::timeout_at;
+
+/// Messages taken before the system is stepped.
+const BATCH: usize = 1024;
+
+/// Steps in a row without a command, with nothing to come but wake-ups, after which a run counts as stuck.
+const IDLE_STEPS: u32 = 100_000;
+
+/// Failures whose words are kept.
+pub(super) const FAILURES: usize = 20;
+
+/// A task or transfer that was issued and not yet reported by all its ranks.
+pub(super) enum InFlight {
+    /// A task; `lost` once a rank of its group is lost, whether that had ended its part or not.
+    Task { live: Arc<LiveTask>, left: usize, failed: bool, lost: bool },
+    /// A transfer.
+    Transfer { live: Arc<LiveTransfer>, left: usize, failed: bool, started: Nanos },
+}
+
+/// A live request.
+pub(super) struct Live {
+    pub flow: Arc<Flow>,
+    /// Tasks and transfers that are in flight.
+    pub in_flight: BTreeSet<u64>,
+    /// The version that its last finished task left, where, and split how.
+    pub version: u32,
+    pub holders: Group,
+    pub parallelism: Parallelism,
+    /// Transfers that are complete while the task that made what they moved has yet to be reported by all.
+    pub early: Vec<(u64, Nanos)>,
+    /// Ranks that were in a failed collective, and those of them that failed themselves.
+    pub harmed: Group,
+    pub held_back: Group,
+    /// Resets under way: the system has yet to hear that something failed, and may queue more behind it.
+    pub repairs: u32,
+}
+
+/// The dispatcher.
+pub(super) struct Dispatcher<'a> {
+    pub system: &'a mut dyn System,
+    observer: &'a mut dyn Observer,
+    pub sink: &'a mut dyn Sink,
+    messages: mpsc::Receiver<Message>,
+    pub fleet: Fleet,
+    pub inbox: usize,
+    pub clock: Clock,
+    pub arrivals: Arrivals,
+    cancellations: Peekable<IntoIter<(Nanos, RequestId)>>,
+    states: BTreeMap<Shape, State>,
+    pub events: Vec<Event>,
+    commands: Vec<Command>,
+    pub live: BTreeMap<RequestId, Live>,
+    pub in_flight: BTreeMap<u64, InFlight>,
+    pub resets: Resets,
+    pub ended: Vec<bool>,
+    pub unfinished: usize,
+    last: Nanos,
+    wake: Option<Nanos>,
+    idle_steps: u32,
+    pub stopped: bool,
+    pub layouts: BTreeSet<(Shape, Stage, Parallelism)>,
+    pub group_setups: u64,
+    planning: Histogram,
+    lateness: Histogram,
+    pub failures: Vec<String>,
+    pub failed_tasks: u64,
+}
+
+impl<'a> Dispatcher<'a> {
+    pub(super) fn new(
+        driver: Driver<'_>,
+        system: &'a mut dyn System,
+        workload: Workload,
+        observer: &'a mut dyn Observer,
+        sink: &'a mut dyn Sink,
+    ) -> Result<Self, RunError> {
+        let states = states(&*driver.compute, &workload.requests)?;
+        let fleet = Fleet::start(&driver, &system.prebuilt())?;
+        let count = workload.requests.len();
+        Ok(Self {
+            system,
+            observer,
+            sink,
+            messages: driver.messages,
+            fleet,
+            inbox: driver.options.inbox,
+            clock: Clock::start(),
+            arrivals: Arrivals::new(workload.requests, workload.concurrency),
+            cancellations: workload.cancellations.into_iter().peekable(),
+            states,
+            events: Vec::new(),
+            commands: Vec::new(),
+            live: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            resets: Resets::default(),
+            ended: vec![false; count],
+            unfinished: count,
+            last: Nanos::ZERO,
+            wake: None,
+            idle_steps: 0,
+            stopped: false,
+            layouts: BTreeSet::new(),
+            group_setups: 0,
+            planning: Histogram::default(),
+            lateness: Histogram::default(),
+            failures: Vec::new(),
+            failed_tasks: 0,
+        })
+    }
+
+    /// Waits for all ranks and starts the clock.
+    pub(super) async fn begin(&mut self) -> Result<(), RunError> {
+        let mut waiting = self.fleet.ranks.len();
+        let mut refused = None;
+        while waiting > 0 {
+            match self.messages.recv().await {
+                Some(Message::Ready { rank, pinned, world }) => {
+                    self.fleet.get(rank).pinned = pinned;
+                    refused = refused.or(world.err());
+                    waiting -= 1;
+                }
+                Some(Message::Lost { rank }) => {
+                    refused.get_or_insert(format!("{rank} was lost before the run began"));
+                    waiting -= 1;
+                }
+                Some(Message::Stop) => self.stopped = true,
+                Some(_) => {}
+                None => unreachable!("the dispatcher holds a sender of its own"),
+            }
+        }
+        if let Some(why) = refused {
+            self.fleet.join();
+            return Err(RunError::World(why));
+        }
+        self.clock = Clock::start();
+        for rank in self.fleet.living().iter() {
+            self.fleet.push(*rank, Item::Begin(self.clock));
+        }
+        Ok(())
+    }
+
+    /// Runs until every request has ended, or the run is stopped.
+    pub(super) async fn serve(&mut self) -> Result<(), RunError> {
+        while self.unfinished > 0 && !self.stopped {
+            let now = self.clock.now();
+            let due = self.next_at(now).is_some_and(|at| at <= now);
+            if due || !self.events.is_empty() {
+                self.step()?;
+                // A step may have taken as long as something else.
+                self.take_ready()?;
+                continue;
+            }
+            match self.next_at(now) {
+                Some(at) => {
+                    let until = self.clock.instant(at).into();
+                    if let Ok(message) = timeout_at(until, self.messages.recv()).await {
+                        self.take(message)?;
+                    }
+                }
+                None if self.is_stranded() => return Err(self.stranded()),
+                None => {
+                    let message = self.messages.recv().await;
+                    self.take(message)?;
+                }
+            }
+            self.take_ready()?;
+        }
+        Ok(())
+    }
+
+    /// Takes the messages that are there, within reason.
+    fn take_ready(&mut self) -> Result<(), RunError> {
+        for _ in 0..BATCH {
+            let Ok(message) = self.messages.try_recv() else { break };
+            self.take(Some(message))?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, message: Option<Message>) -> Result<(), RunError> {
+        let message = message.expect("the dispatcher holds a sender of its own");
+        if matches!(message, Message::Lost { .. }) && !self.events.is_empty() {
+            // What a rank did before it was lost is told before its loss.
+            self.step()?;
+        }
+        self.on_message(message)
+    }
+
+    /// When something is due that no message tells.
+    fn next_at(&mut self, now: Nanos) -> Option<Nanos> {
+        let arrival = self.arrivals.next_at(now);
+        let cancel = self.cancellations.peek().map(|(at, _)| *at);
+        [arrival, cancel, self.wake].into_iter().flatten().min()
+    }
+
+    /// Steps the system with everything that happened, and carries its commands out.
+    fn step(&mut self) -> Result<(), RunError> {
+        let now = self.clock.now().max(Nanos(self.last.0 + 1));
+        self.last = now;
+        self.gather(now);
+        self.events.sort_by_key(order);
+        self.commands.clear();
+        let before = self.clock.now();
+        self.wake = self.system.step(now, &self.events, &mut self.commands);
+        self.planning.add(self.clock.now() - before);
+        self.observer.step(now, &self.events, &self.commands);
+        for event in std::mem::take(&mut self.events) {
+            // The system knows of it: from now on the request's tasks stop.
+            if let Event::Cancelled(request) = event {
+                self.close_gates(request);
+            }
+        }
+        let waits = self.expects(now);
+        self.idle_steps = if self.commands.is_empty() && !waits { self.idle_steps + 1 } else { 0 };
+        let commands = std::mem::take(&mut self.commands);
+        self.execute(&commands)?;
+        self.commands = commands;
+        if self.idle_steps > IDLE_STEPS { Err(self.stranded()) } else { Ok(()) }
+    }
+
+    /// Adds cancellations and arrivals that are due.
+    fn gather(&mut self, now: Nanos) {
+        while let Some((_, id)) = self.cancellations.next_if(|(at, _)| *at <= now) {
+            if !self.ended[id.index()] {
+                self.events.push(Event::Cancelled(id));
+            }
+        }
+        while let Some(request) = self.arrivals.pop(now) {
+            self.lateness.add(now.saturating_sub(request.arrival));
+            let state = self.states[&request.shape].clone();
+            let flow = Arc::new(Flow::new(request, state));
+            self.live.insert(request.id, Live::new(flow));
+            self.events.push(Event::Arrived(request));
+        }
+    }
+
+    /// Lets no task of a request begin a step that none of its ranks has begun.
+    pub(super) fn close_gates(&self, request: RequestId) {
+        let Some(live) = self.live.get(&request) else { return };
+        for sequence in &live.in_flight {
+            if let Some(InFlight::Task { live, .. }) = self.in_flight.get(sequence) {
+                live.gate.close();
+            }
+        }
+    }
+
+    /// Whether anything but wake-ups is still to come.
+    fn expects(&mut self, now: Nanos) -> bool {
+        !self.fleet.is_idle()
+            || !self.resets.is_empty()
+            || !self.messages.is_empty()
+            || self.arrivals.next_at(now).is_some()
+            || self.cancellations.peek().is_some()
+    }
+
+    fn is_stranded(&mut self) -> bool {
+        self.fleet.is_idle() && self.resets.is_empty() && self.messages.is_empty()
+    }
+
+    fn stranded(&self) -> RunError {
+        let left = || self.ended.iter().enumerate().filter(|(_, ended)| !**ended);
+        let first: Vec<String> = left().take(10).map(|(i, _)| i.to_string()).collect();
+        RunError::Stranded { at: self.last, count: left().count(), first: first.join(", ") }
+    }
+
+    /// Lets what is in flight end at its next step, and waits for it.
+    pub(super) async fn drain(&mut self) {
+        self.resets.void();
+        for in_flight in self.in_flight.values() {
+            if let InFlight::Task { live, .. } = in_flight {
+                live.gate.close();
+            }
+        }
+        while !self.fleet.is_idle() {
+            let message = self.messages.recv().await;
+            // Nothing is decided any more, so nothing can go wrong that matters.
+            let _ = self.on_message(message.expect("the dispatcher holds a sender of its own"));
+            self.resets.void();
+        }
+    }
+
+    /// Ends the ranks and says how the run went.
+    pub(super) fn outcome(mut self) -> Outcome {
+        let interrupted = self.unfinished > 0;
+        for live in self.live.values() {
+            live.flow.clear();
+        }
+        let (measured, ranks) = self.fleet.join();
+        Outcome {
+            end: self.last,
+            counters: self.system.counters(),
+            interrupted,
+            unfinished: self.unfinished,
+            layouts: std::mem::take(&mut self.layouts).into_iter().collect(),
+            group_setups: self.group_setups,
+            planning: std::mem::take(&mut self.planning),
+            lateness: std::mem::take(&mut self.lateness),
+            measured,
+            ranks,
+            failures: std::mem::take(&mut self.failures),
+            failed_tasks: self.failed_tasks,
+            resets: self.resets.done,
+        }
+    }
+}
+
+impl Drop for Dispatcher<'_> {
+    /// Threads do not outlive the run, whatever ended it.
+    fn drop(&mut self) {
+        self.resets.void();
+        for live in self.live.values() {
+            live.flow.break_with(flexdit_core::FailReason::Cancelled);
+        }
+        for in_flight in self.in_flight.values() {
+            if let InFlight::Task { live, .. } = in_flight {
+                live.gate.close();
+            }
+        }
+        // Workers may wait for room in the channel.
+        self.messages.close();
+        self.fleet.join();
+    }
+}
+
+impl Live {
+    fn new(flow: Arc<Flow>) -> Self {
+        Self {
+            flow,
+            in_flight: BTreeSet::new(),
+            version: 0,
+            holders: Group::default(),
+            parallelism: Parallelism::SINGLE,
+            early: Vec::new(),
+            harmed: Group::default(),
+            held_back: Group::default(),
+            repairs: 0,
+        }
+    }
+}
+
+/// What every shape's state consists of.
+fn states(compute: &dyn Compute, requests: &[Request]) -> Result<BTreeMap<Shape, State>, RunError> {
+    let mut states = BTreeMap::new();
+    for request in requests {
+        if states.contains_key(&request.shape) {
+            continue;
+        }
+        let refused = |why| RunError::Shape { request: request.id, why };
+        let state = compute.state(&request.shape).map_err(|error| refused(error.to_string()))?;
+        if let Some(why) = state.fault() {
+            return Err(refused(why));
+        }
+        states.insert(request.shape, state);
+    }
+    Ok(states)
+}
+
+/// The order of events at one instant: losses, reports in order of sequence, cancellations, arrivals; then ids.
+fn order(event: &Event) -> (u8, u64, Rank) {
+    match event {
+        Event::RankDown(rank) => (0, 0, *rank),
+        Event::RankUp(rank) => (1, 0, *rank),
+        Event::Failed { task, rank, .. } | Event::Finished { task, rank, .. } => (2, task.0, *rank),
+        Event::Migrated { transfer, .. } => (2, transfer.0, Rank(0)),
+        Event::Cancelled(id) => (3, u64::from(id.0), Rank(0)),
+        Event::Arrived(request) => (4, u64::from(request.id.0), Rank(0)),
+    }
+}

@@ -1,0 +1,216 @@
+//! The driver: what a run needs, what it leaves, and why it may not go on.
+
+mod control;
+mod dispatch;
+mod execute;
+mod fleet;
+mod reports;
+mod resets;
+
+pub use control::Control;
+
+use crate::artifact::Shard;
+use crate::compute::Compute;
+use crate::histogram::Histogram;
+use crate::message::Message;
+use crate::peers::Fabric;
+use crate::stats::Measured;
+use dispatch::Dispatcher;
+use flexdit_core::{
+    Bytes, Counters, Nanos, Observer, Parallelism, Rank, Request, Shape, Stage, System, Workload,
+};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Messages that may wait for the dispatcher; workers wait when there are more.
+const MESSAGES: usize = 4096;
+
+/// Settings of a run that neither system nor workload knows.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Ranks, 1 to 64.
+    pub world: u16,
+    /// Whether rank threads keep to one core each; what the system refuses is reported, not fatal.
+    pub pin: bool,
+    /// Bytes of artifacts that a rank may hold; a task that needs more fails.
+    pub rank_memory: Option<Bytes>,
+    /// Items a rank's inbox holds; a system that queues more is refused.
+    pub inbox: usize,
+}
+
+impl Options {
+    /// Pinned ranks without a memory limit, 1024 items in an inbox.
+    pub const fn new(world: u16) -> Self {
+        Self { world, pin: true, rank_memory: None, inbox: 1024 }
+    }
+}
+
+/// A completed request's result, as its decoding ranks left it.
+#[derive(Debug)]
+pub struct Completed {
+    /// The request.
+    pub request: Request,
+    /// How the decode was split.
+    pub parallelism: Parallelism,
+    /// One part for each shard of the decode, in order. Keeping them keeps the ranks' memory in use.
+    pub parts: Vec<Arc<Shard>>,
+}
+
+/// Takes results.
+pub trait Sink {
+    /// A request is complete. Called by the dispatcher, which waits.
+    fn completed(&mut self, completed: Completed);
+}
+
+impl Sink for () {
+    fn completed(&mut self, _: Completed) {}
+}
+
+impl<F: FnMut(Completed)> Sink for F {
+    fn completed(&mut self, completed: Completed) {
+        self(completed);
+    }
+}
+
+/// What one rank says of the run.
+#[derive(Clone, Debug)]
+pub struct RankReport {
+    /// The rank.
+    pub rank: Rank,
+    /// Its core, or why it is not pinned.
+    pub pinned: Result<usize, String>,
+    /// Whether its thread was lost.
+    pub lost: bool,
+    /// The most bytes of artifacts it held at one time.
+    pub peak: Bytes,
+    /// Bytes of artifacts that it holds still. 0, unless results are kept or the run was interrupted.
+    pub held: Bytes,
+}
+
+/// What a run leaves beside its log. All times are measured.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The last instant.
+    pub end: Nanos,
+    /// The system's bookkeeping at the end.
+    pub counters: Counters,
+    /// Whether the run was stopped before every request had ended: its results are partial.
+    pub interrupted: bool,
+    /// Requests that have not ended; 0 unless interrupted.
+    pub unfinished: usize,
+    /// Every (shape, stage, layout) that ran.
+    pub layouts: Vec<(Shape, Stage, Parallelism)>,
+    /// Tasks that finished and formed a group of several ranks.
+    pub group_setups: u64,
+    /// Time of each call of the system.
+    pub planning: Histogram,
+    /// Lateness of arrivals against the workload.
+    pub lateness: Histogram,
+    /// What ranks measured.
+    pub measured: Measured,
+    /// Each rank.
+    pub ranks: Vec<RankReport>,
+    /// Why tasks failed: the first few, in order, and how many there were.
+    pub failures: Vec<String>,
+    /// Tasks that failed on any rank, cancelled ones left out.
+    pub failed_tasks: u64,
+    /// Times that collectives began anew after a failure.
+    pub resets: u64,
+}
+
+/// Why a run cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// The world cannot be made.
+    #[error("the world cannot be made: {0}")]
+    World(String),
+    /// The compute refuses a shape of the workload.
+    #[error("{request}: {why}")]
+    Shape {
+        /// A request of that shape.
+        request: flexdit_core::RequestId,
+        /// What it said.
+        why: String,
+    },
+    /// The system moves other parts of the state than the compute has: their sizes differ.
+    #[error("{transfer}: the system's idea of the state is not the compute's: {why}")]
+    State {
+        /// The first such transfer.
+        transfer: flexdit_core::TransferId,
+        /// What differs.
+        why: String,
+    },
+    /// The system queued more on a rank than an inbox holds.
+    #[error("{rank} has {items} items in its inbox and gets one more")]
+    InboxFull {
+        /// The rank.
+        rank: Rank,
+        /// What an inbox holds.
+        items: usize,
+    },
+    /// Collectives could not be made to work again.
+    #[error("collectives do not work again after {attempts} resets of the whole world")]
+    Collectives {
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// Work remains and nothing can run.
+    #[error(
+        "{count} requests are stranded at {at}: nothing is running and nothing will happen; first: {first}"
+    )]
+    Stranded {
+        /// When.
+        at: Nanos,
+        /// How many.
+        count: usize,
+        /// The first ten, by ordinal.
+        first: String,
+    },
+}
+
+/// One run on real ranks.
+///
+/// Arrivals come in real time: for another pace stretch the workload's times first.
+pub struct Driver<'a> {
+    options: Options,
+    compute: Arc<dyn Compute>,
+    fabric: &'a dyn Fabric,
+    sender: mpsc::Sender<Message>,
+    messages: mpsc::Receiver<Message>,
+}
+
+impl<'a> Driver<'a> {
+    /// A run with this arithmetic, over these collectives.
+    pub fn new(options: Options, compute: Arc<dyn Compute>, fabric: &'a dyn Fabric) -> Self {
+        let (sender, messages) = mpsc::channel(MESSAGES);
+        Self { options, compute, fabric, sender, messages }
+    }
+
+    /// A handle by which others cancel requests, lose ranks, or stop the run.
+    pub fn control(&self) -> Control {
+        Control::new(self.sender.clone())
+    }
+
+    /// Runs until every request has ended, or the run is stopped. `observer` sees every step of the system, `sink` gets
+    /// every result.
+    ///
+    /// # Errors
+    /// [`RunError`]; the ranks are stopped then, too.
+    pub fn run(
+        self,
+        system: &mut dyn System,
+        workload: Workload,
+        observer: &mut dyn Observer,
+        sink: &mut dyn Sink,
+    ) -> Result<Outcome, RunError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(|error| RunError::World(error.to_string()))?;
+        let mut dispatcher = Dispatcher::new(self, system, workload, observer, sink)?;
+        runtime.block_on(dispatcher.begin())?;
+        let result = runtime.block_on(dispatcher.serve());
+        runtime.block_on(dispatcher.drain());
+        result.map(|()| dispatcher.outcome())
+    }
+}

@@ -1,0 +1,137 @@
+//! Collectives that begin anew after a failure: who takes part, and what the system hears when they work again.
+//!
+//! A reset is an item in the inboxes of the failed task's ranks, so it has its place in the global order. Until it is done,
+//! reports of the ranks that failed are withheld: the system could give them a task with a rank that has not reset.
+//! If a reset cannot be (a rank left out may still read, or a member was lost), the next one takes all living ranks.
+
+use super::RunError;
+use super::dispatch::Dispatcher;
+use crate::message::Item;
+use crate::rendezvous::Rendezvous;
+use flexdit_core::{Group, Rank, RequestId};
+use std::sync::Arc;
+
+/// Resets of all living ranks that may fail before the run is given up.
+const ATTEMPTS: u32 = 4;
+
+/// A reset under way.
+struct Reset {
+    meeting: Arc<Rendezvous>,
+    request: RequestId,
+    /// Members that have yet to report.
+    left: Group,
+    done: bool,
+    attempt: u32,
+    /// Ranks that were held back for it.
+    held_back: Group,
+}
+
+/// All resets.
+#[derive(Default)]
+pub(super) struct Resets {
+    next: u64,
+    open: Vec<Reset>,
+    /// Resets that were done.
+    pub done: u64,
+}
+
+impl Resets {
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Calls everything off; nobody waits any more.
+    pub(super) fn void(&self) {
+        for reset in &self.open {
+            reset.meeting.void();
+        }
+    }
+}
+
+impl Dispatcher<'_> {
+    /// Lets the living members begin anew, for the sake of a request whose task failed.
+    pub(super) fn reset(
+        &mut self,
+        request: RequestId,
+        members: Group,
+        held_back: Group,
+        attempt: u32,
+    ) -> Result<(), RunError> {
+        let lost = |rank: &Rank| self.fleet.ranks[rank.index()].lost;
+        let mut members: Vec<Rank> = members.iter().copied().filter(|rank| !lost(rank)).collect();
+        members.sort_unstable();
+        let members: Group = members.into_iter().collect();
+        if members.is_empty() || self.stopped {
+            self.free(request, &held_back);
+            return Ok(());
+        }
+        self.resets.next += 1;
+        let meeting = Arc::new(Rendezvous::new(self.resets.next, members.clone()));
+        for rank in members.iter() {
+            if !self.fleet.push(*rank, Item::Reset(Arc::clone(&meeting))) {
+                let items = self.inbox;
+                return Err(RunError::InboxFull { rank: *rank, items });
+            }
+        }
+        let left = members;
+        self.resets.open.push(Reset { meeting, request, left, done: true, attempt, held_back });
+        Ok(())
+    }
+
+    /// A rank has left a reset.
+    pub(super) fn on_reset(&mut self, rank: Rank, id: u64, done: bool) -> Result<(), RunError> {
+        let at = self.resets.open.iter().position(|reset| reset.meeting.id == id);
+        let at = at.expect("a reset stays open until all its members have reported");
+        let reset = &mut self.resets.open[at];
+        reset.left = reset.left.iter().copied().filter(|member| *member != rank).collect();
+        reset.done &= done;
+        self.settle_reset(at)
+    }
+
+    /// A rank is lost: resets that wait for it are called off.
+    pub(super) fn resets_without(&mut self, rank: Rank) -> Result<(), RunError> {
+        for at in (0..self.resets.open.len()).rev() {
+            let reset = &mut self.resets.open[at];
+            if reset.left.contains(&rank) {
+                reset.meeting.void();
+                reset.left = reset.left.iter().copied().filter(|member| *member != rank).collect();
+                reset.done = false;
+                self.settle_reset(at)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn settle_reset(&mut self, at: usize) -> Result<(), RunError> {
+        if !self.resets.open[at].left.is_empty() {
+            return Ok(());
+        }
+        let reset = self.resets.open.swap_remove(at);
+        if reset.done {
+            self.resets.done += 1;
+            self.free(reset.request, &reset.held_back);
+            return Ok(());
+        }
+        if reset.attempt >= ATTEMPTS {
+            return Err(RunError::Collectives { attempts: reset.attempt });
+        }
+        self.reset(reset.request, self.fleet.living(), reset.held_back, reset.attempt + 1)
+    }
+
+    /// The system hears what was withheld of these ranks, unless another reset holds them back still.
+    fn free(&mut self, request: RequestId, ranks: &Group) {
+        if let Some(live) = self.live.get_mut(&request) {
+            live.repairs -= 1;
+        }
+        for rank in ranks.iter() {
+            let book = self.fleet.get(*rank);
+            if book.lost {
+                continue;
+            }
+            book.held_back -= 1;
+            if book.held_back == 0 {
+                self.events.append(&mut book.withheld);
+            }
+        }
+    }
+}

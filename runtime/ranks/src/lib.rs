@@ -1,0 +1,37 @@
+//! The real driver: runs any [`System`](flexdit_core::System) on ranks that are threads of this process, with real
+//! collectives, real migration and a real clock.
+//!
+//! Owns the dispatcher (one, on tokio: arrivals, events, cancellation, wake-ups), the workers (one pinned thread per
+//! rank with an inbox in sequence order), the copies of every request's state, and what is measured. The arithmetic is behind
+//! [`Compute`], the collectives behind [`Groups`]. It decides nothing: the same system makes the same
+//! commands here, in virtual time and from a log.
+//!
+//! Invariant: the events and commands that an observer sees, replayed into a fresh system, give the same commands; and the
+//! result of a request depends on neither ranks nor their number.
+
+mod artifact;
+mod clock;
+mod compute;
+mod driver;
+mod flow;
+mod gate;
+mod histogram;
+mod memory;
+mod message;
+mod peers;
+mod pin;
+mod rendezvous;
+mod stats;
+pub mod synthetic;
+mod tokens;
+mod worker;
+
+pub use artifact::{RowTensor, Shard, State, WholeTensor};
+pub use clock::Clock;
+pub use compute::{Compute, ComputeError, Job, LoseRank, Output};
+pub use driver::{Completed, Control, Driver, Options, Outcome, RankReport, RunError, Sink};
+pub use histogram::Histogram;
+pub use memory::{Buffer, Builder, OutOfMemory, RankMemory};
+pub use peers::{Fabric, GroupFree, Groups, Peers};
+pub use stats::Measured;
+pub use tokens::{Run, Tokens};

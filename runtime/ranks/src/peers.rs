@@ -1,0 +1,177 @@
+//! The other ranks of a task, whoever carries the messages: group-free lanes here, communicators behind the same trait.
+//!
+//! Owns the seam between workers and collectives. Invariant: every member of a group forms it in the same task.
+
+use crate::clock::Clock;
+use flexdit_comm::{Collectives, CommError, Endpoint, Membership, WorldConfig, transport::thread};
+use flexdit_core::{Group, Nanos, Rank};
+
+/// One rank's way to its peers.
+pub trait Groups: Send {
+    /// Makes groups that exist before the first request. All ranks get the same list and skip those they are not in.
+    ///
+    /// # Errors
+    /// If a member does not come.
+    fn prebuild(&mut self, _groups: &[Group]) -> Result<(), CommError> {
+        Ok(())
+    }
+
+    /// Enters the task with this global sequence number.
+    ///
+    /// # Errors
+    /// If the number is not above the last one.
+    fn begin(&mut self, sequence: u64) -> Result<(), CommError>;
+
+    /// The collectives of an ordered group that this rank is in; forming it may cost.
+    ///
+    /// # Errors
+    /// If it cannot be formed.
+    fn on<'a>(&'a mut self, group: &Group) -> Result<Box<dyn Collectives + 'a>, CommError>;
+
+    /// This rank gives up its task: members of the group that wait for it get an error soon.
+    fn give_up(&mut self, group: &Group);
+
+    /// Whether nobody outside these ranks may still read what this one sent. Asked before a reset, again and again for a
+    /// while.
+    fn can_reset(&mut self, _group: &Group) -> bool {
+        true
+    }
+
+    /// Makes collectives among these ranks usable again after any of them failed; all of them call it.
+    ///
+    /// # Errors
+    /// If a member does not come.
+    fn reset(&mut self, group: &Group) -> Result<(), CommError>;
+}
+
+/// Makes every rank's way to its peers, before the ranks start.
+pub trait Fabric {
+    /// One for each rank, in order.
+    ///
+    /// # Errors
+    /// If the world cannot be made.
+    fn ranks(&self, world: u16) -> Result<Vec<Box<dyn Groups>>, CommError>;
+}
+
+/// Group-free collectives over threads: a group is a value, formed locally.
+#[derive(Clone, Debug, Default)]
+pub struct GroupFree {
+    /// Settings of the world; `None` takes the defaults for its ranks.
+    pub config: Option<WorldConfig>,
+}
+
+impl Fabric for GroupFree {
+    fn ranks(&self, world: u16) -> Result<Vec<Box<dyn Groups>>, CommError> {
+        let ranks = usize::from(world);
+        let config = match &self.config {
+            Some(config) => WorldConfig { ranks, ..config.clone() },
+            // Tasks need one lane: migration reads its sources' memory.
+            None => WorldConfig { lanes: 1, ..WorldConfig::new(ranks) },
+        };
+        let endpoints = thread::world(&config)?;
+        Ok(endpoints
+            .into_iter()
+            .map(|endpoint| Box::new(OnLane { endpoint, member: None }) as Box<dyn Groups>)
+            .collect())
+    }
+}
+
+/// A rank's first lane.
+#[derive(Debug)]
+struct OnLane {
+    endpoint: Endpoint,
+    /// The group in use.
+    member: Option<Membership>,
+}
+
+impl OnLane {
+    fn member(&self, group: &Group) -> Result<Membership, CommError> {
+        Membership::new(group, self.endpoint.rank(), self.endpoint.config().ranks)
+    }
+}
+
+impl Groups for OnLane {
+    fn begin(&mut self, sequence: u64) -> Result<(), CommError> {
+        self.endpoint.lane(0).begin(sequence)
+    }
+
+    fn on<'a>(&'a mut self, group: &Group) -> Result<Box<dyn Collectives + 'a>, CommError> {
+        let member = self.member(group)?;
+        let member = self.member.insert(member);
+        Ok(Box::new(self.endpoint.lane(0).on(member)))
+    }
+
+    fn give_up(&mut self, group: &Group) {
+        if let Ok(member) = self.member(group) {
+            self.endpoint.lane(0).give_up(&member);
+        }
+    }
+
+    fn can_reset(&mut self, group: &Group) -> bool {
+        let member = self.member(group);
+        member.is_ok_and(|member| self.endpoint.lane(0).can_reset(&member))
+    }
+
+    fn reset(&mut self, group: &Group) -> Result<(), CommError> {
+        let member = self.member(group)?;
+        self.endpoint.lane(0).reset(&member)
+    }
+}
+
+/// The computing ranks of one task, as one of them sees them.
+pub struct Peers<'a> {
+    groups: &'a mut dyn Groups,
+    active: Group,
+    rank: Rank,
+    clock: Clock,
+    setup: Nanos,
+}
+
+impl<'a> Peers<'a> {
+    pub(crate) fn new(
+        groups: &'a mut dyn Groups,
+        active: &[Rank],
+        rank: Rank,
+        clock: Clock,
+    ) -> Self {
+        Self { groups, active: active.into(), rank, clock, setup: Nanos::ZERO }
+    }
+
+    /// This rank.
+    pub fn rank(&self) -> Rank {
+        self.rank
+    }
+
+    /// The computing ranks in order.
+    pub fn active(&self) -> &Group {
+        &self.active
+    }
+
+    /// Time spent on forming groups so far.
+    pub fn setup(&self) -> Nanos {
+        self.setup
+    }
+
+    /// Collectives of all computing ranks.
+    ///
+    /// # Errors
+    /// If the group cannot be formed.
+    pub fn all(&mut self) -> Result<Box<dyn Collectives + '_>, CommError> {
+        let before = self.clock.now();
+        let result = self.groups.on(&self.active);
+        self.setup += self.clock.now() - before;
+        result
+    }
+
+    /// Collectives of the computing ranks at these places, in this order; this rank's is among them.
+    ///
+    /// # Errors
+    /// If the group cannot be formed.
+    pub fn among(&mut self, places: &[usize]) -> Result<Box<dyn Collectives + '_>, CommError> {
+        let before = self.clock.now();
+        let group: Group = places.iter().map(|place| self.active[*place]).collect();
+        let result = self.groups.on(&group);
+        self.setup += self.clock.now() - before;
+        result
+    }
+}

@@ -1,0 +1,113 @@
+//! A rank: one thread that takes items from its inbox in order and reports.
+//!
+//! A rank's life is straight-line code: take an item, fetch inputs, compute, publish, report. It decides nothing and knows of
+//! no other request than the one it works for. Invariant: every task and pull taken is reported, unless the thread dies, which
+//! its alarm reports.
+
+mod pull;
+mod task;
+
+use crate::clock::Clock;
+use crate::compute::{Compute, LoseRank};
+use crate::memory::RankMemory;
+use crate::message::{Item, Message};
+use crate::peers::Groups;
+use crate::pin;
+use crate::rendezvous::Rendezvous;
+use crate::stats::Measured;
+use crossbeam_channel::Receiver;
+use flexdit_core::{Group, Nanos, Rank};
+use std::sync::Arc;
+use tokio::sync::mpsc::Sender;
+
+/// How long a reset waits for ranks outside its group that have yet to read something; then it is called off.
+const READERS: Nanos = Nanos::from_millis(100);
+
+/// Everything a rank's thread owns.
+pub(crate) struct Worker {
+    pub rank: Rank,
+    pub inbox: Receiver<Item>,
+    pub reports: Sender<Message>,
+    pub groups: Box<dyn Groups>,
+    pub compute: Arc<dyn Compute>,
+    pub memory: Arc<RankMemory>,
+    pub clock: Clock,
+    pub measured: Measured,
+    /// When the last task or pull ended.
+    pub last_end: Nanos,
+}
+
+/// Reports the end of the thread unless it was asked for.
+struct Alarm {
+    rank: Rank,
+    reports: Sender<Message>,
+    armed: bool,
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if self.armed {
+            // Without a dispatcher nobody needs to know.
+            let _ = self.reports.blocking_send(Message::Lost { rank: self.rank });
+        }
+    }
+}
+
+impl Worker {
+    /// The thread's body.
+    pub(crate) fn run(mut self, pinned: bool, prebuilt: &[Group]) -> Measured {
+        let mut alarm = Alarm { rank: self.rank, reports: self.reports.clone(), armed: true };
+        let pinned =
+            if pinned { pin::to_core(self.rank.index()) } else { Err("not asked to".into()) };
+        let world = self.groups.prebuild(prebuilt).map_err(|error| error.to_string());
+        self.report(Message::Ready { rank: self.rank, pinned, world });
+        while let Ok(item) = self.inbox.recv() {
+            match item {
+                Item::Begin(clock) => {
+                    self.clock = clock;
+                    self.last_end = clock.now();
+                }
+                Item::Task(live, queued) => self.task(&live, queued),
+                Item::Pull(live, queued) => self.pull(&live, queued),
+                Item::Reset(meeting) => {
+                    let done = self.reset(&meeting);
+                    self.report(Message::Reset { rank: self.rank, id: meeting.id, done });
+                }
+                Item::Lose => std::panic::resume_unwind(Box::new(LoseRank)),
+                Item::Stop => break,
+            }
+        }
+        alarm.armed = false;
+        self.measured
+    }
+
+    /// Takes part in a reset, if all members can.
+    fn reset(&mut self, meeting: &Rendezvous) -> bool {
+        let begun = self.clock.now();
+        while !self.groups.can_reset(&meeting.members) {
+            if self.clock.now() - begun > READERS {
+                meeting.void();
+                break;
+            }
+            std::thread::yield_now();
+        }
+        meeting.meet() && self.groups.reset(&meeting.members).is_ok()
+    }
+
+    fn report(&self, message: Message) {
+        // A dispatcher that is gone has stopped the run.
+        let _ = self.reports.blocking_send(message);
+    }
+
+    /// Counts the time between items; returns when this one starts.
+    fn start(&mut self, queued: Nanos) -> Nanos {
+        let started = self.clock.now();
+        if queued <= self.last_end {
+            self.measured.gap_queued.add(started.saturating_sub(self.last_end));
+        } else {
+            self.measured.gap_decided.add(started.saturating_sub(self.last_end));
+            self.measured.wake.add(started.saturating_sub(queued));
+        }
+        started
+    }
+}
