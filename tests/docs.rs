@@ -1,5 +1,6 @@
 //! The documents say what the program does: generated parts, links, named experiments, the result.
 
+use flexdit::bench::results::Results;
 use flexdit::docs::{DOCUMENTS, part, spliced};
 use flexdit::experiment::{Loaded, SystemSpec};
 use flexdit::metrics::Summary;
@@ -81,6 +82,45 @@ fn the_readme_shows_the_golden_result() {
     let hint = "flexdit run workloads/quickstart.yaml --out DIR && \
                 flexdit report DIR --print-only --splice README.md";
     assert_eq!(figures(shown), figures(&made), "the README's result is out of date: {hint}");
+}
+
+/// Where the tables of a recorded benchmark stand.
+const RECORDED: [(&str, &str); 3] = [
+    ("README.md", "bench-group-setup"),
+    ("METHODOLOGY.md", "bench-collectives"),
+    ("METHODOLOGY.md", "bench-churn"),
+];
+
+/// A document shows the benchmark that was recorded last, and none that was not.
+#[test]
+fn the_documents_show_the_benchmarks_recorded_last() {
+    for (file, name) in RECORDED {
+        let text = text(file);
+        let shown = spliced(&text, &format!("result {name}"));
+        let recorded = last_recorded(name);
+        assert_eq!(
+            shown.is_some(),
+            recorded.is_some(),
+            "{file}: {name}: shown without a record, or not"
+        );
+        let (Some(shown), Some(folder)) = (shown, recorded) else { continue };
+        let report = fs::read(folder.join("report.json")).expect("a recorded report");
+        let results: Results = serde_json::from_slice(&report).expect("a report of a benchmark");
+        assert!(
+            shown == results.excerpt().trim(),
+            "{file} is out of date: flexdit report {} --print-only --splice {file}",
+            folder.display()
+        );
+        assert!(results.provenance().optimised, "{name} was recorded by an optimised build");
+        assert_eq!(results.checked().wrong, 0);
+    }
+}
+
+/// The folder of a benchmark in the last recording, by name, that has it.
+fn last_recorded(name: &str) -> Option<PathBuf> {
+    let recordings = fs::read_dir(root().join("results/recorded")).ok()?;
+    let folders = recordings.map(|entry| entry.expect("an entry").path().join(name));
+    folders.filter(|folder| folder.join("report.json").exists()).max()
 }
 
 /// The cells of every table row but for the second column of the first table.

@@ -104,7 +104,7 @@ impl Results {
         goals
     }
 
-    fn goal(&self, goal: &str, at: String, limit: f64, at_least: bool, found: f64) -> Goal {
+    fn goal(&self, goal: &str, at: String, (limit, at_least): (f64, bool), found: f64) -> Goal {
         let cores = self.provenance.machine.cores as f64;
         Goal {
             goal: goal.to_owned(),
@@ -121,7 +121,9 @@ impl Results {
         let time = self.row(Operation::Barrier, 0, one)?.time.p50_ns;
         let trips = time / self.round_trip_ns?;
         let goal = "a barrier of 2 ranks takes 3 round trips of a cache line or less";
-        Some(self.goal(goal, one.words().to_owned(), BARRIER_TRIPS, false, trips))
+        let shown = format!("{} round trips", report::number(trips));
+        let limit = (BARRIER_TRIPS, false);
+        Some(Goal { shown, ..self.goal(goal, one.words().to_owned(), limit, trips) })
     }
 
     fn copy_goal(&self, one: Contestant) -> Option<Goal> {
@@ -129,7 +131,7 @@ impl Results {
         let share = row.algbw()? / self.copy(OF_COPY_BYTES, 2)?;
         let goal = "all_to_all of 2 ranks at 4 MiB reaches 0.8x of the bandwidth at which both ranks copy \
                     memory";
-        Some(self.goal(goal, one.words().to_owned(), OF_COPY, true, share))
+        Some(self.goal(goal, one.words().to_owned(), (OF_COPY, true), share))
     }
 
     /// The operation and size at which MPI is least behind.
@@ -145,6 +147,6 @@ impl Results {
             op => format!("{}; {} at {}", one.words(), op.name(), size(row.bytes)),
         };
         let goal = "as fast as MPI or faster, 2 ranks, 64 B to 4 MiB, every operation";
-        Some(self.goal(goal, at, 1.0, true, gain))
+        Some(self.goal(goal, at, (1.0, true), gain))
     }
 }

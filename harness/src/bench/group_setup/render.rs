@@ -87,13 +87,12 @@ impl Results {
             && let (Some(slow), Some(fast)) = (self.change(other), self.change(free))
         {
             lead.push(format!(
-                "A change to a never-used group of {} in a world of {world} costs {} with {} and {} with {}: \
-                 {} as much.",
+                "A change to a never-used group of {} in a world of {world} costs {} ({}) and {} ({}): {} as much.",
                 free.degree,
                 time(slow),
-                words(other),
+                other.contestant.words(),
                 time(fast),
-                words(free),
+                free.contestant.words(),
                 times(slow / fast)
             ));
         }
@@ -179,13 +178,6 @@ impl Results {
                 .to_owned(),
             svg: chart.draw(),
         }
-    }
-}
-
-fn words(at: At) -> String {
-    match at.contestant.is_group_free() {
-        true => format!("{} collectives", at.contestant.words()),
-        false => format!("a {}", at.contestant.words()),
     }
 }
 
