@@ -141,6 +141,43 @@ fn churn_stands_beside_fixed_groups() {
     assert!(text.contains("a new group at every operation within 1.1x of a fixed group"), "{text}");
 }
 
+#[test]
+fn measured_prices_can_be_charged() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let prices = folder.path().join("prices.yaml");
+    let args = ["bench", "group-setup", "--quick", "--worlds=2", "--degrees=2", "--lives=2"];
+    let rest = ["--contestants=thread", "--out=out", "--write-costs=prices.yaml"];
+    let (code, _, error) = flexdit(folder.path(), &[&args[..], &rest].concat());
+    assert_eq!(code, 0, "{error}");
+    let text = fs::read_to_string(&prices).expect("is there");
+    assert!(text.contains("label: measured") && text.contains("charge: per_use"), "{text}");
+
+    let profile = concat!(env!("CARGO_MANIFEST_DIR"), "/../workloads/profiles/qwen-image-h20.yaml");
+    let experiment = format!(
+        "name: small\ncluster: {{world: 2, gpu: h20}}\nmodel: qwen-image\nprofile: {profile}\n\
+         workload: {{classes: {{S: {{height: 512, width: 512}}}}, arrivals: {{poisson: {{per_min: 60, requests: 3}}}}}}\n\
+         systems: [{{name: elastic, elastic: {{policy: edf-greedy}}}}]\n\
+         costs: {{group_setup: {{profile: {{file: prices.yaml, contestant: group-free-thread}}}}}}\n"
+    );
+    fs::write(folder.path().join("exp.yaml"), experiment).expect("writes");
+    let (code, _, error) = flexdit(folder.path(), &["run", "exp.yaml", "--out", "run"]);
+    assert_eq!(code, 0, "{error}");
+    let report = fs::read_to_string(folder.path().join("run/report.md")).expect("is there");
+    let line = report.lines().find(|line| line.starts_with("| group set-up | for every task"));
+    let line = line.expect("the charge is stated");
+    assert!(
+        line.contains("| measured |") && line.contains("group-free-thread, measured on"),
+        "{line}"
+    );
+    let manifest = fs::read_to_string(folder.path().join("run/manifest.json")).expect("is there");
+    assert!(manifest.contains("\"prices.yaml\"") && manifest.contains("group_setup_by_degree"));
+
+    let key = "costs.group_setup.profile.contestant=mpi";
+    let (code, _, error) =
+        flexdit(folder.path(), &["run", "exp.yaml", "--out", "no", "--set", key]);
+    assert!(code == 2 && error.starts_with("error: prices.yaml:"), "{error}");
+}
+
 /// Ranks that are processes run the same plans, and what they find comes back.
 #[cfg(target_os = "linux")]
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --example derive-profiles`, from anywhere in the repository.
 
-use flexdit::profile::{schema, shipped::RECIPES};
+use flexdit::profile::{schema, setup::setup_schema, shipped::RECIPES};
 use std::path::Path;
 
 fn main() -> anyhow::Result<()> {
@@ -13,5 +13,6 @@ fn main() -> anyhow::Result<()> {
         println!("{}", recipe.file);
     }
     std::fs::write(folder.join("schema.json"), schema())?;
+    std::fs::write(folder.join("group-setup/schema.json"), setup_schema())?;
     Ok(())
 }

@@ -84,6 +84,15 @@ const TERMS: &[(&str, &str)] = &[
     ("rank", "Global index of one device or worker."),
     ("group", "The ordered ranks of a task or collective; position is the shard's index."),
     ("rank set", "Ranks without order: what the scheduler reserves."),
+    (
+        "communicator",
+        "Connections and buffers among the members of one group, made by all of them together before its first collective.",
+    ),
+    (
+        "group-free",
+        "Collectives over any ordered list of ranks: memory and signals belong to the world, forming a group is making a value.",
+    ),
+    ("cold", "Timed as the first thing in a fresh world; everything later is warm."),
     ("layout", "How a tensor is split over the ranks of a group."),
     ("placement", "Which ranks hold or compute something."),
     ("artifact", "One immutable version of a request's state, passed from task to task."),
@@ -158,7 +167,7 @@ const CHARGES: &[(&str, &str)] = &[
     ),
     (
         "group_setup",
-        "`costs.group_setup`: forming a multi-rank group. free; per_use: every task pays; fixed: a changed group pays; first_use: a new rank set pays. Default {per_use: 60us}. Groups built at start-up are free.",
+        "`costs.group_setup`: forming a multi-rank group. free; per_use: every task pays; fixed: a changed group pays; first_use: a new rank set pays; profile: prices by degree that `flexdit bench group-setup --write-costs` measured. Default {per_use: 60us}. Groups built at start-up are free.",
     ),
     ("launch", "`costs.launch`: overhead on every rank before a task computes. Default 5us."),
     (

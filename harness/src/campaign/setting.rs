@@ -31,6 +31,8 @@ pub struct Setting {
     pub static_estimator: Arc<TableEstimator>,
     /// What is charged beside stage times.
     pub charges: Charges,
+    /// Whose prices of forming groups these are, and where they were measured; `None` if they were not.
+    pub setup_source: Option<String>,
     /// How ranks fail.
     pub faults: FaultModel,
     /// Memory of a rank; `None` when it is not charged.
@@ -66,7 +68,8 @@ impl Setting {
         if let Some(memory) = memory {
             estimator = estimator.with_memory(memory);
         }
-        let charges = experiment.costs.charges(gpu, cluster.ranks_per_node);
+        let setup = experiment.costs.setup_prices(&loaded.folder, cluster.world)?;
+        let charges = experiment.costs.charges(gpu, cluster.ranks_per_node, &setup);
         let faults = experiment.costs.fault_model();
         Ok(Self {
             book: Arc::new(book),
@@ -80,6 +83,7 @@ impl Setting {
             models,
             gpu,
             charges,
+            setup_source: setup.source,
             faults,
             memory,
         })

@@ -104,5 +104,9 @@ pub(super) fn charges(dice: &mut Dice, world: u16) -> Charges {
         jitter: if dice.chance(0.3) { 0.2 } else { 0.0 },
         stragglers,
         ranks_per_node: dice.pick(&[0, 2, 8]),
+        group_setup_by_degree: match dice.chance(0.2) {
+            true => [2, 5].map(|degree| (degree, dice.time(Nanos::from_millis(100)))).into(),
+            false => Vec::new(),
+        },
     }
 }

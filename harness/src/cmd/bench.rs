@@ -62,6 +62,8 @@ Examples:
   flexdit bench group-setup
   flexdit bench group-setup --worlds 4 --degrees 2,4 --contestants thread,communicator
   flexdit bench group-setup --quick --out results/look
+  flexdit bench group-setup --write-costs workloads/profiles/group-setup/mine.yaml
+                                              prices for `costs: {group_setup: {profile: {..}}}`
 
 Exit codes: 0 done, whatever the figures; 1 a byte was wrong or a rank failed; 2 bad input.")]
 struct GroupSetup {
@@ -80,6 +82,9 @@ struct GroupSetup {
     /// Fresh worlds of each size, per contestant; default 30
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     lives: Option<u16>,
+    /// Also write the prices as a file for `costs.group_setup.profile` of experiments; replaces one that is there
+    #[arg(long, value_name = "FILE")]
+    write_costs: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
@@ -228,6 +233,10 @@ fn group_setup(args: &GroupSetup) -> anyhow::Result<ExitCode> {
     let worlds = group_setup::worlds(&spec);
     common.measure("bench-group-setup", worlds, |setting, progress| {
         let results = group_setup::run(&spec, setting, &launch::run, progress)?;
+        if let Some(path) = &args.write_costs {
+            let failed = |error| InputError::io(path, "write the prices", &error);
+            std::fs::write(path, group_setup::costs_text(&results)?).map_err(failed)?;
+        }
         Ok(Results::GroupSetup(results))
     })
 }

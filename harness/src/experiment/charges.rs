@@ -1,14 +1,40 @@
 //! What `costs:` means to the simulator.
 
 use super::{Costs, GroupSetup, Occupy};
+use crate::input::InputError;
+use crate::profile::setup::{SetupPrices, load_setup};
 use flexdit_core::model::GpuSpec;
 use flexdit_core::{Nanos, Rank};
 use flexdit_sim::{Charges, FaultModel, MigrationCharge, Occupies};
+use std::path::Path;
 
 impl Costs {
+    /// What forming groups costs in a world of so many ranks; a file is looked for from `folder`.
+    ///
+    /// # Errors
+    /// A file of measured prices that cannot be read or does not have them.
+    pub fn setup_prices(&self, folder: &Path, world: u16) -> Result<SetupPrices, InputError> {
+        let mode = match &self.group_setup {
+            GroupSetup::Free => flexdit_sim::GroupSetup::Free,
+            GroupSetup::PerUse(time) => flexdit_sim::GroupSetup::PerUse(time.0),
+            GroupSetup::Fixed(time) => flexdit_sim::GroupSetup::Fixed(time.0),
+            GroupSetup::FirstUse(first) => flexdit_sim::GroupSetup::FirstUse {
+                cost: first.time.0,
+                capacity: first.capacity.unwrap_or(0),
+            },
+            GroupSetup::Profile(profile) => return load_setup(profile, folder, world),
+        };
+        Ok(SetupPrices { mode, ..SetupPrices::default() })
+    }
+
     /// The charges on a cluster of this GPU, whose link is the bandwidth unless one is given, with so many
-    /// ranks a node; `None` means one node.
-    pub fn charges(&self, gpu: &GpuSpec, ranks_per_node: Option<u16>) -> Charges {
+    /// ranks a node (`None` means one node), and these prices of forming groups.
+    pub fn charges(
+        &self,
+        gpu: &GpuSpec,
+        ranks_per_node: Option<u16>,
+        setup: &SetupPrices,
+    ) -> Charges {
         let rate = |bandwidth: f64| libm::round(bandwidth).max(1.0) as u64;
         let link = gpu.link_one_way();
         let bandwidth = self.migration.bandwidth.map_or(link, |bandwidth| bandwidth.0);
@@ -23,15 +49,8 @@ impl Costs {
                     Occupy::Destination => Occupies::Destination,
                 },
             },
-            group_setup: match self.group_setup {
-                GroupSetup::Free => flexdit_sim::GroupSetup::Free,
-                GroupSetup::PerUse(time) => flexdit_sim::GroupSetup::PerUse(time.0),
-                GroupSetup::Fixed(time) => flexdit_sim::GroupSetup::Fixed(time.0),
-                GroupSetup::FirstUse(first) => flexdit_sim::GroupSetup::FirstUse {
-                    cost: first.time.0,
-                    capacity: first.capacity.unwrap_or(0),
-                },
-            },
+            group_setup: setup.mode,
+            group_setup_by_degree: setup.by_degree.clone(),
             launch: self.launch.0,
             ranks_per_node: ranks_per_node.unwrap_or(0),
             start_delay: self.start_delay.0,
@@ -65,7 +84,9 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_the_simulator_at_the_gpus_link() {
         let gpu = gpu("h20").expect("listed");
-        let charges = Costs::default().charges(gpu, None);
+        let costs = Costs::default();
+        let setup = costs.setup_prices(Path::new(""), 4).expect("needs no file");
+        let charges = costs.charges(gpu, None, &setup);
         assert_eq!(charges.migration.bytes_per_second, 450_000_000_000);
         let simulator = Charges::default();
         let migration = MigrationCharge {

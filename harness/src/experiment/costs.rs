@@ -8,6 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::path::PathBuf;
 
 /// What the simulator charges beside the stages' own durations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -89,7 +90,7 @@ pub enum Occupy {
 }
 
 /// When forming a group costs time. Groups that a system builds at start-up never do.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GroupSetup {
     /// Never.
@@ -101,6 +102,26 @@ pub enum GroupSetup {
     Fixed(Duration),
     /// The first task on a rank set pays this (communicators); later ones find it in a cache.
     FirstUse(FirstUse),
+    /// What `flexdit bench group-setup --write-costs` measured, by the number of ranks: at every use for group-free
+    /// collectives, at the first use of a rank set for communicators.
+    Profile(SetupProfile),
+}
+
+/// Measured prices of forming groups.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetupProfile {
+    /// The file, relative to the experiment.
+    pub file: PathBuf,
+    /// Whose prices: `group-free-thread`, `group-free-process`, `communicator-tcp` or `mpi`.
+    pub contestant: String,
+    /// How many communicators are kept, least recently used out first; `0` (the default): all.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub capacity: u32,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Default for GroupSetup {

@@ -18,7 +18,8 @@ mod validate;
 pub use choice::{OneOrMany, Switch};
 pub use cluster::{Cluster, Estimates};
 pub use costs::{
-    Costs, Faults, FirstUse, GroupSetup, Jitter, Migration, Occupy, Outage, SlowRank, Stragglers,
+    Costs, Faults, FirstUse, GroupSetup, Jitter, Migration, Occupy, Outage, SetupProfile, SlowRank,
+    Stragglers,
 };
 pub use expect::Expectation;
 pub use feasible::check_workload;

@@ -1,11 +1,12 @@
 //! Profiles: cost tables as people write them, and as other projects write them.
 //!
 //! Owns the YAML format, the import of GF-DiT cost-model directories, and the generator of the
-//! derived parts of the shipped files. Does not price anything (core). Invariant: every entry of a
+//! derived parts of the shipped files; and measured prices of forming groups. Does not price anything (core). Invariant: every entry of a
 //! table carries a label and a source.
 
 mod build;
 mod gf_dit;
+pub mod setup;
 pub mod shipped;
 mod spec;
 

@@ -3,7 +3,7 @@
 use super::log::run_name;
 use super::report::report_input;
 use crate::campaign::Finished;
-use crate::experiment::{Experiment, Loaded, ProfileRef};
+use crate::experiment::{Experiment, GroupSetup, Loaded, ProfileRef};
 use crate::input::InputError;
 use crate::metrics::summarise;
 use crate::report::{self, ReportInput};
@@ -99,6 +99,9 @@ fn manifest(loaded: &Loaded, finished: &Finished, wall_s: f64) -> anyhow::Result
         let believed = point.experiment.estimates.profile.iter().flat_map(|refs| &refs.0);
         let profiles = point.experiment.profile.0.iter().chain(believed).map(ProfileRef::path);
         inputs.extend(profiles.map(Path::to_path_buf));
+        if let GroupSetup::Profile(setup) = &point.experiment.costs.group_setup {
+            inputs.push(setup.file.clone());
+        }
         inputs.extend(point.experiment.workload.input_files());
     }
     inputs.sort();

@@ -2,6 +2,7 @@
 
 use crate::campaign::Setting;
 use crate::experiment::{Loaded, Routing, SystemKind};
+use crate::profile::setup::SetupPrices;
 use crate::report::{Charge, Fact, Label, Role};
 use crate::workload::Workload;
 use flexdit_sim::{Charges, FaultModel, GroupSetup, Occupies};
@@ -181,7 +182,8 @@ fn cluster_words(setting: &Setting) -> String {
 
 /// Everything that is charged, defaults included.
 pub fn charges(setting: &Setting) -> Vec<Charge> {
-    let defaults = crate::experiment::Costs::default().charges(setting.gpu, None);
+    let unmeasured = SetupPrices::default();
+    let defaults = crate::experiment::Costs::default().charges(setting.gpu, None, &unmeasured);
     let charged = &setting.charges;
     let costs = &setting.experiment.costs;
     let charge = |name: &str, value: String, is_default, label, note: &str| Charge {
@@ -192,7 +194,15 @@ pub fn charges(setting: &Setting) -> Vec<Charge> {
         note: note.to_owned(),
     };
     let published = Some(Label::Published);
-    let setup_label = if charged.group_setup == defaults.group_setup { published } else { None };
+    let default_setup =
+        charged.group_setup == defaults.group_setup && setting.setup_source.is_none();
+    let (setup_label, setup_note) = match &setting.setup_source {
+        Some(source) => {
+            let what = "forming, plus what a first collective takes longer than a later one";
+            (Some(Label::Measured), format!("{what}; {source}"))
+        }
+        None => (published.filter(|_| default_setup), SETUP_NOTE.to_owned()),
+    };
     let jitter =
         if charged.jitter == 0.0 { "off".into() } else { format!("cv {}", charged.jitter) };
     let migration = &charged.migration;
@@ -204,13 +214,7 @@ pub fn charges(setting: &Setting) -> Vec<Charge> {
             None,
             "each copy; a rank's link carries its own copies one after the other",
         ),
-        charge(
-            "group set-up",
-            setup_words(charged.group_setup),
-            charged.group_setup == defaults.group_setup,
-            setup_label,
-            "groups that a system builds at start-up pay nothing; 60 us is GF-DiT's group-free figure, 778 ms its NCCL figure",
-        ),
+        charge("group set-up", setup_words(charged), default_setup, setup_label, &setup_note),
         charge(
             "launch",
             charged.launch.to_string(),
@@ -294,8 +298,20 @@ fn migration_words(charges: &Charges) -> String {
     format!("{}{by_size}{between}; {who}", migration.latency)
 }
 
-fn setup_words(setup: GroupSetup) -> String {
-    match setup {
+const SETUP_NOTE: &str = "groups that a system builds at start-up pay nothing; 60 us is GF-DiT's group-free figure, 778 ms \
+                          its NCCL figure";
+
+fn setup_words(charges: &Charges) -> String {
+    if !charges.group_setup_by_degree.is_empty() {
+        let listed = charges.group_setup_by_degree.iter();
+        let prices: Vec<_> = listed.map(|(degree, time)| format!("{time} for {degree}")).collect();
+        let when = match charges.group_setup {
+            GroupSetup::FirstUse { .. } => "at the first use of a rank set",
+            _ => "for every task on several ranks",
+        };
+        return format!("{when}, by their number: {}", prices.join(", "));
+    }
+    match charges.group_setup {
         GroupSetup::Free => "free".to_owned(),
         GroupSetup::PerUse(time) => format!("{time} for every task on several ranks"),
         GroupSetup::Fixed(time) => format!(

@@ -105,6 +105,9 @@ pub struct Charges {
     pub migration: MigrationCharge,
     /// Forming groups.
     pub group_setup: GroupSetup,
+    /// What it costs by the number of ranks, ascending, linear in between; empty for the one price of the mode.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub group_setup_by_degree: Vec<(u16, Nanos)>,
     /// Launch overhead of every task, on its ranks.
     pub launch: Nanos,
     /// From when a task could begin on all its ranks until it does; queueing ahead does not hide it.
@@ -133,6 +136,7 @@ impl Charges {
         Self {
             migration: MigrationCharge::FREE,
             group_setup: GroupSetup::Free,
+            group_setup_by_degree: Vec::new(),
             launch: Nanos::ZERO,
             start_delay: Nanos::ZERO,
             ranks_per_node: 0,

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug)]
 pub(crate) struct Setups {
     mode: GroupSetup,
+    /// Prices by degree; empty for the one of the mode.
+    prices: Vec<(u16, Nanos)>,
     prebuilt: BTreeSet<Group>,
     /// Ranks of each live request's last denoise task; only kept in the mode that needs it.
     last: BTreeMap<RequestId, Group>,
@@ -17,13 +19,19 @@ pub(crate) struct Setups {
 }
 
 impl Setups {
-    pub(crate) fn new(mode: GroupSetup, prebuilt: Vec<Group>) -> Self {
+    pub(crate) fn new(mode: GroupSetup, prices: Vec<(u16, Nanos)>, prebuilt: Vec<Group>) -> Self {
         let prebuilt = prebuilt.iter().map(|group| sorted(group)).collect();
-        Self { mode, prebuilt, last: BTreeMap::new(), cache: BTreeMap::new(), tick: 0 }
+        Self { mode, prices, prebuilt, last: BTreeMap::new(), cache: BTreeMap::new(), tick: 0 }
     }
 
     /// What it costs to run `task` on its ranks now; `None` when nothing is formed.
     pub(crate) fn charge(&mut self, task: &Task) -> Option<Nanos> {
+        let cost = self.due(task)?;
+        Some(by_degree(&self.prices, task.active().len() as u16).unwrap_or(cost))
+    }
+
+    /// What the mode asks for, whatever the degree.
+    fn due(&mut self, task: &Task) -> Option<Nanos> {
         let active = task.active();
         let several = active.len() > 1;
         match self.mode {
@@ -78,6 +86,19 @@ impl Setups {
     }
 }
 
+/// The price of a degree, linear between two that are listed, that of the nearest outside of them.
+fn by_degree(prices: &[(u16, Nanos)], degree: u16) -> Option<Nanos> {
+    let above = prices.partition_point(|(listed, _)| *listed < degree);
+    let Some(&(high, dear)) = prices.get(above) else { return prices.last().map(|last| last.1) };
+    if above == 0 || high == degree {
+        return Some(dear);
+    }
+    let (low, cheap) = prices[above - 1];
+    let (part, whole) = (i128::from(degree - low), i128::from(high - low));
+    let rise = (i128::from(dear.0) - i128::from(cheap.0)) * part / whole;
+    Some(Nanos((i128::from(cheap.0) + rise) as u64))
+}
+
 fn sorted(ranks: &[Rank]) -> Group {
     let mut ranks = ranks.to_vec();
     ranks.sort_unstable();
@@ -107,7 +128,7 @@ mod tests {
     }
 
     fn charges(mode: GroupSetup, tasks: &[&[u16]]) -> Vec<bool> {
-        let mut setups = Setups::new(mode, Vec::new());
+        let mut setups = Setups::new(mode, Vec::new(), Vec::new());
         tasks.iter().map(|ranks| setups.charge(&task(ranks)).is_some()).collect()
     }
 
@@ -127,6 +148,18 @@ mod tests {
     }
 
     #[test]
+    fn a_price_by_degree_stands_in_for_that_of_the_mode() {
+        let prices = vec![(2, Nanos(10)), (4, Nanos(30))];
+        let priced = |degree| by_degree(&prices, degree).map(|price| price.0);
+        assert_eq!([1, 2, 3, 4, 9].map(priced), [10, 10, 20, 30, 30].map(Some));
+        assert_eq!(by_degree(&[(2, Nanos(30)), (6, Nanos(10))], 5), Some(Nanos(15)));
+        assert_eq!(by_degree(&[], 2), None);
+        let mut setups = Setups::new(GroupSetup::PerUse(COST), prices, Vec::new());
+        assert_eq!(setups.charge(&task(&[0, 1, 2])), Some(Nanos(20)));
+        assert_eq!(setups.charge(&task(&[0])), None);
+    }
+
+    #[test]
     fn prebuilt_groups_cost_nothing_in_any_mode() {
         let prebuilt = vec![Group::consecutive(Rank(0), 2)];
         for mode in [
@@ -134,7 +167,7 @@ mod tests {
             GroupSetup::Fixed(COST),
             GroupSetup::FirstUse { cost: COST, capacity: 0 },
         ] {
-            let mut setups = Setups::new(mode, prebuilt.clone());
+            let mut setups = Setups::new(mode, Vec::new(), prebuilt.clone());
             assert_eq!(setups.charge(&task(&[1, 0])), None);
             assert_eq!(setups.charge(&task(&[1, 2])), Some(COST));
         }

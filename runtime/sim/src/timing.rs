@@ -53,7 +53,8 @@ impl Timing {
             })
             .collect();
         let noise = Noise::new(seed, charges.jitter, charges.stragglers.clone());
-        let setups = Setups::new(charges.group_setup, prebuilt);
+        let setups =
+            Setups::new(charges.group_setup, charges.group_setup_by_degree.clone(), prebuilt);
         Self { cost, charges, noise, setups, shapes, shape_of, extrapolated: false }
     }
 

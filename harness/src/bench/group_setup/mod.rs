@@ -4,6 +4,7 @@
 //! again; in each, one degree comes first (*cold*), the others after (*new degree*), and each degree meets a row of
 //! tuples that nobody has used before (*new tuple*), each of which is then used (*steady*).
 
+mod costs;
 mod render;
 mod results;
 mod rows;
@@ -11,6 +12,7 @@ mod schedule;
 mod spec;
 mod tables;
 
+pub use costs::{costs, costs_text};
 pub use results::{At, Results};
 pub use rows::{Collector, Key, Row};
 pub use schedule::{History, Mark, Phase, schedule};
