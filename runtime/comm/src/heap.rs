@@ -136,7 +136,10 @@ mod tests {
         })]
         #[test]
         fn rooms_never_overlap_and_all_come_back(
-            steps in prop::collection::vec((any::<bool>(), 1_usize..20, any::<prop::sample::Index>()), 0..100),
+            steps in prop::collection::vec(
+                (any::<bool>(), 1_usize..20, any::<prop::sample::Index>()),
+                0..100,
+            ),
         ) {
             let mut free = Free([(0, 64)].into());
             let mut taken: Vec<(usize, usize)> = Vec::new();

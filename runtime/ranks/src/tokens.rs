@@ -163,10 +163,14 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn sets_behave_as_sets(
-            grid in prop::array::uniform3(1_u32..6), a in (layouts(), 0_u32..6), b in (layouts(), 0_u32..6),
+            grid in prop::array::uniform3(1_u32..6),
+            a in (layouts(), 0_u32..6),
+            b in (layouts(), 0_u32..6),
             cut in (0_u64..40, 0_u64..40),
         ) {
-            let of = |(layout, index): (Layout, u32)| Tokens::of(layout, grid, index % layout.parts());
+            let of = |(layout, index): (Layout, u32)| {
+                Tokens::of(layout, grid, index % layout.parts())
+            };
             let (a, b) = (of(a), of(b));
             prop_assert!(a.ranges.is_sorted() && a.ranges.windows(2).all(|w| w[0].1 < w[1].0));
             prop_assert_eq!(a.len(), set(&a).len() as u64);
