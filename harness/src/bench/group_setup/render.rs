@@ -186,7 +186,9 @@ fn columns() -> Vec<String> {
         "(1) forming the group or its descriptor",
         "(2) first collective on a tuple of ranks that was never used, of a degree that was",
         "(3) first collective of a degree that was never used; cold: the first of a fresh world",
-        "(4) collective on a group in use",
+        "(4) collective on a group in use, by members that did one just before",
+        "return: the first collective on a used group after three others were used: its members were away for as long as those \
+         of a new one, so what (2) takes longer is due to the group being new, and the rest to caches that went cold",
     ]
     .map(str::to_owned)
     .into()

@@ -91,6 +91,14 @@ impl Results {
         Some(first.p50_ns / steady.p50_ns)
     }
 
+    /// First collective on a never-used tuple over the first on a used group after its members were elsewhere: what is
+    /// left when caches are as cold on both sides; derived.
+    pub fn first_over_return(&self, at: At) -> Option<f64> {
+        let first = self.time(at, Phase::First, History::NewTuple)?;
+        let again = self.time(at, Phase::Return, History::Used)?;
+        Some(first.p50_ns / again.p50_ns)
+    }
+
     /// What a change to a never-used group costs before anything is done: forming and first collective.
     pub fn change(&self, at: At) -> Option<f64> {
         Some(self.time(at, Phase::FormAndFirst, History::NewTuple)?.p50_ns)
@@ -138,6 +146,13 @@ impl Results {
                     &places,
                     FIRST_OVER_STEADY,
                     |at| self.first_over_steady(at),
+                    report::times,
+                ));
+                goals.push(self.worst(
+                    "the same against a used group to which its members return (caches as cold)",
+                    &places,
+                    FIRST_OVER_STEADY,
+                    |at| self.first_over_return(at),
                     report::times,
                 ));
             }

@@ -125,7 +125,7 @@ mod tests {
         let (_, marks) = schedule(&spec, Ranks { world: 4, cores: 2 }, 0);
         // Each turn takes its ordinal in microseconds; forming many at once is not for this one.
         let turns: Vec<TurnResult> = (0..marks.len() as u64)
-            .map(|at| TurnResult { nanos: at * 1_000, late: at == 9, ..TurnResult::default() })
+            .map(|at| TurnResult { nanos: at * 1_000, late: at == 8, ..TurnResult::default() })
             .enumerate()
             .map(|(at, turn)| match marks[at] {
                 Some(Mark { phase: Phase::FormMany, .. }) => TurnResult::default(),
@@ -145,13 +145,12 @@ mod tests {
             .collect();
         let expected = [
             "form cold 1x 0 late 0",
-            "form new-tuple 1x 8000 late 0",
+            "form new-tuple 1x 7000 late 0",
             "first cold 1x 1000 late 0",
-            "first new-tuple 1x 9000 late 1",
+            "first new-tuple 1x 8000 late 1",
             "form-and-first cold 1x 1000 late 0",
-            "form-and-first new-tuple 1x 17000 late 1",
+            "form-and-first new-tuple 1x 15000 late 1",
             "steady used 6x 5000 late 0",
-            "release used 2x 7000 late 0",
         ];
         assert_eq!(told, expected);
         assert_eq!((rows[0].ranks_per_core, rows[0].members_per_core), (2.0, 1.0));

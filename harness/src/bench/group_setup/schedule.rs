@@ -4,6 +4,10 @@ use super::spec::Spec;
 use crate::bench::plan::{Act, Plan};
 use crate::bench::tuples::{self, Ranks};
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// Groups that are used before members return to an earlier one: then they were away for as long as those of a new group.
+const RETURN_AFTER: usize = 3;
 
 /// What was timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -19,14 +23,23 @@ pub enum Phase {
     FormAndFirst,
     /// A collective on a group in use.
     Steady,
+    /// The first collective on a group that was used before, after its members were elsewhere.
+    Return,
     /// Giving the group up.
     Release,
 }
 
 impl Phase {
     /// Every phase.
-    pub const ALL: [Self; 6] =
-        [Self::Form, Self::FormMany, Self::First, Self::FormAndFirst, Self::Steady, Self::Release];
+    pub const ALL: [Self; 7] = [
+        Self::Form,
+        Self::FormMany,
+        Self::First,
+        Self::FormAndFirst,
+        Self::Steady,
+        Self::Return,
+        Self::Release,
+    ];
 
     /// As in files.
     pub const fn name(self) -> &'static str {
@@ -36,6 +49,7 @@ impl Phase {
             Self::First => "first",
             Self::FormAndFirst => "form-and-first",
             Self::Steady => "steady",
+            Self::Return => "return",
             Self::Release => "release",
         }
     }
@@ -100,6 +114,8 @@ pub fn schedule(spec: &Spec, ranks: Ranks, life: usize) -> (Plan, Vec<Option<Mar
     for turn in 0..degrees.len() {
         let degree = degrees[(turn + life) % degrees.len()];
         let groups = tuples::distinct(ranks, degree, spec.tuples, spec.seed, &name);
+        // Groups stay until some others were used, so that their members can return to them.
+        let mut kept = VecDeque::new();
         for (place, group) in groups.into_iter().enumerate() {
             let history = match (turn, place) {
                 (0, 0) => History::Cold,
@@ -109,7 +125,7 @@ pub fn schedule(spec: &Spec, ranks: Ranks, life: usize) -> (Plan, Vec<Option<Mar
             let group = plan.group(group);
             let bytes = spec.op.rounded(spec.bytes, degree);
             let run = || Act::Run { op: spec.op, bytes, count: 1 };
-            let mut push = |act, mark: Option<(Phase, History, u32)>| {
+            let mut push = |group, act, mark: Option<(Phase, History, u32)>| {
                 plan.turn(group, act);
                 marks.push(mark.map(|(phase, history, count)| Mark {
                     degree,
@@ -118,15 +134,26 @@ pub fn schedule(spec: &Spec, ranks: Ranks, life: usize) -> (Plan, Vec<Option<Mar
                     count,
                 }));
             };
-            push(Act::Form, Some((Phase::Form, history, 1)));
-            push(run(), Some((Phase::First, history, 1)));
-            push(run(), None);
+            push(group, Act::Form, Some((Phase::Form, history, 1)));
+            push(group, run(), Some((Phase::First, history, 1)));
+            push(group, run(), None);
             for _ in 0..spec.steady {
-                push(run(), Some((Phase::Steady, History::Used, 1)));
+                push(group, run(), Some((Phase::Steady, History::Used, 1)));
             }
             let many = (Phase::FormMany, History::Used, spec.many);
-            push(Act::FormMany(spec.many), Some(many));
-            push(Act::Release, Some((Phase::Release, History::Used, 1)));
+            push(group, Act::FormMany(spec.many), Some(many));
+            kept.push_back(group);
+            if kept.len() > RETURN_AFTER {
+                let earlier = kept.pop_front().expect("several are kept");
+                // Wakes them, as forming wakes the members of a new group.
+                push(earlier, Act::FormMany(1), None);
+                push(earlier, run(), Some((Phase::Return, History::Used, 1)));
+                push(earlier, Act::Release, Some((Phase::Release, History::Used, 1)));
+            }
+        }
+        for group in kept {
+            plan.turn(group, Act::Release);
+            marks.push(None);
         }
     }
     (plan, marks)
@@ -135,6 +162,7 @@ pub fn schedule(spec: &Spec, ranks: Ranks, life: usize) -> (Plan, Vec<Option<Mar
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::plan::Turn;
     use std::collections::BTreeSet;
 
     #[test]
@@ -156,6 +184,25 @@ mod tests {
         assert_eq!(plan.groups.iter().collect::<BTreeSet<_>>().len(), 10);
         let steady = marks.iter().flatten().filter(|mark| mark.phase == Phase::Steady).count();
         assert_eq!(steady, 20);
+    }
+
+    #[test]
+    fn members_return_to_a_used_group_when_three_others_were_used() {
+        let spec = Spec { degrees: vec![2], tuples: 5, steady: 1, ..Spec::quick() };
+        let (plan, marks) = schedule(&spec, Ranks { world: 4, cores: 4 }, 0);
+        let told = |phase: Phase| -> Vec<u32> {
+            let turns = plan.turns.iter().zip(&marks);
+            let marked = turns.filter(|(_, mark)| mark.is_some_and(|mark| mark.phase == phase));
+            marked.map(|(turn, _)| turn.group).collect()
+        };
+        assert_eq!(told(Phase::First), [0, 1, 2, 3, 4]);
+        assert_eq!(told(Phase::Return), [0, 1]);
+        assert_eq!(told(Phase::Release), [0, 1], "of those in use just before");
+        let is_run = |turn: &&Turn| matches!(turn.act, Act::Run { .. });
+        let run: Vec<u32> = plan.turns.iter().filter(is_run).map(|turn| turn.group).collect();
+        assert_eq!(run[9..14], [3, 3, 3, 0, 4], "{run:?}");
+        let released = plan.turns.iter().filter(|turn| turn.act == Act::Release).count();
+        assert_eq!(released, 5, "nothing is kept");
     }
 
     #[test]

@@ -24,7 +24,9 @@ pub fn four_numbers(results: &Results, worlds: &[usize], detail: bool) -> Table 
         "#(2) first, new tuple",
         "#(3) first, new degree, cold",
         "#(3) first, new degree, warm",
+        "#return to a used group",
         "#(4) steady",
+        "#(2) / return",
         "#(2) / (4)",
     ];
     let mut table = Table::new(caption, &columns);
@@ -36,6 +38,9 @@ pub fn four_numbers(results: &Results, worlds: &[usize], detail: bool) -> Table 
         };
         let of = |phase, history| cell(results.time(at, phase, history));
         let cores = results.provenance.machine.cores as f64;
+        let ratio = |ratio: Option<f64>| -> Cell {
+            ratio.map_or("n/a".into(), |ratio| report::times(ratio).into())
+        };
         table.row(vec![
             at.contestant.words().into(),
             at.world.to_string().into(),
@@ -46,8 +51,10 @@ pub fn four_numbers(results: &Results, worlds: &[usize], detail: bool) -> Table 
             of(Phase::First, History::NewTuple),
             of(Phase::First, History::Cold),
             of(Phase::First, History::NewDegree),
+            of(Phase::Return, History::Used),
             of(Phase::Steady, History::Used),
-            results.first_over_steady(at).map_or("n/a".into(), |ratio| report::times(ratio).into()),
+            ratio(results.first_over_return(at)),
+            ratio(results.first_over_steady(at)),
         ]);
     }
     table
