@@ -21,6 +21,7 @@ impl Clock {
         nanos(self.origin.elapsed())
     }
 
+    #[cfg(not(target_os = "linux"))]
     /// The instant `at` as the operating system counts it.
     pub(crate) fn instant(&self, at: Nanos) -> Instant {
         self.origin + Duration::from_nanos(at.0)

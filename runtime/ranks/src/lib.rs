@@ -10,6 +10,7 @@
 //! result of a request depends on neither ranks nor their number.
 
 mod artifact;
+mod bare;
 mod clock;
 mod compute;
 mod driver;
@@ -27,6 +28,7 @@ mod tokens;
 mod worker;
 
 pub use artifact::{RowTensor, Shard, State, WholeTensor};
+pub use bare::bare;
 pub use clock::Clock;
 pub use compute::{Compute, ComputeError, Job, LoseRank, Output};
 pub use driver::{Completed, Control, Driver, Options, Outcome, RankReport, RunError, Sink};

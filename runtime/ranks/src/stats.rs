@@ -28,8 +28,8 @@ pub struct Measured {
     pub pull: Histogram,
     /// Bytes that were pulled from other ranks.
     pub pulled: Bytes,
-    /// Time spent on copying them, waiting for their source excluded.
-    pub copying: Nanos,
+    /// Time of each pull spent on copying, waiting for its sources excluded.
+    pub copy: Histogram,
 }
 
 impl Measured {
@@ -44,7 +44,7 @@ impl Measured {
         self.occupied += other.occupied;
         self.pull.merge(&other.pull);
         self.pulled += other.pulled;
-        self.copying += other.copying;
+        self.copy.merge(&other.copy);
     }
 
     /// What tasks cost beside their compute, relative to it: overhead on computing ranks and gaps between queued tasks.
@@ -56,6 +56,7 @@ impl Measured {
 
     /// Bytes a second while copying; `None` before anything was pulled.
     pub fn pull_bandwidth(&self) -> Option<f64> {
-        (self.copying > Nanos::ZERO).then(|| self.pulled.0 as f64 / self.copying.as_secs_f64())
+        (self.copy.sum() > Nanos::ZERO)
+            .then(|| self.pulled.0 as f64 / self.copy.sum().as_secs_f64())
     }
 }

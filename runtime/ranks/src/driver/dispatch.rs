@@ -3,6 +3,7 @@
 //! Invariant: every event goes through one call of the system, in order, at a time that never decreases, and the observer sees
 //! exactly that.
 
+use super::alarm::Alarm;
 use super::fleet::Fleet;
 use super::resets::Resets;
 use super::{Driver, Outcome, RunError, Sink};
@@ -17,11 +18,13 @@ use flexdit_core::{
     Stage, System, Workload,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::{Future as _, poll_fn};
 use std::iter::Peekable;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::vec::IntoIter;
 use tokio::sync::mpsc;
-use tokio::time::timeout_at;
 
 /// Messages taken before the system is stepped.
 const BATCH: usize = 1024;
@@ -64,6 +67,7 @@ pub(super) struct Dispatcher<'a> {
     observer: &'a mut dyn Observer,
     pub sink: &'a mut dyn Sink,
     messages: mpsc::Receiver<Message>,
+    alarm: Alarm,
     pub fleet: Fleet,
     pub inbox: usize,
     pub clock: Clock,
@@ -98,6 +102,7 @@ impl<'a> Dispatcher<'a> {
         sink: &'a mut dyn Sink,
     ) -> Result<Self, RunError> {
         let states = states(&*driver.compute, &workload.requests)?;
+        let alarm = Alarm::new().map_err(|error| RunError::World(error.to_string()))?;
         let fleet = Fleet::start(&driver, &system.prebuilt())?;
         let count = workload.requests.len();
         Ok(Self {
@@ -105,6 +110,7 @@ impl<'a> Dispatcher<'a> {
             observer,
             sink,
             messages: driver.messages,
+            alarm,
             fleet,
             inbox: driver.options.inbox,
             clock: Clock::start(),
@@ -175,8 +181,7 @@ impl<'a> Dispatcher<'a> {
             }
             match self.next_at(now) {
                 Some(at) => {
-                    let until = self.clock.instant(at).into();
-                    if let Ok(message) = timeout_at(until, self.messages.recv()).await {
+                    if let Some(message) = self.message_before(at).await {
                         self.take(message)?;
                     }
                 }
@@ -189,6 +194,16 @@ impl<'a> Dispatcher<'a> {
             self.take_ready()?;
         }
         Ok(())
+    }
+
+    /// The next message, unless `at` comes first.
+    async fn message_before(&mut self, at: Nanos) -> Option<Option<Message>> {
+        let mut alarm = pin!(self.alarm.wait(&self.clock, at));
+        poll_fn(|context| match self.messages.poll_recv(context) {
+            Poll::Ready(message) => Poll::Ready(Some(message)),
+            Poll::Pending => alarm.as_mut().poll(context).map(|()| None),
+        })
+        .await
     }
 
     /// Takes the messages that are there, within reason.
@@ -217,7 +232,7 @@ impl<'a> Dispatcher<'a> {
     }
 
     /// Steps the system with everything that happened, and carries its commands out.
-    fn step(&mut self) -> Result<(), RunError> {
+    pub(super) fn step(&mut self) -> Result<(), RunError> {
         let now = self.clock.now().max(Nanos(self.last.0 + 1));
         self.last = now;
         self.gather(now);

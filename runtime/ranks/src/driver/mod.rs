@@ -1,11 +1,14 @@
 //! The driver: what a run needs, what it leaves, and why it may not go on.
 
+mod alarm;
 mod control;
 mod dispatch;
 mod execute;
 mod fleet;
 mod reports;
 mod resets;
+#[cfg(test)]
+mod tests;
 
 pub use control::Control;
 
@@ -204,9 +207,10 @@ impl<'a> Driver<'a> {
         sink: &mut dyn Sink,
     ) -> Result<Outcome, RunError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
+            .enable_all()
             .build()
             .map_err(|error| RunError::World(error.to_string()))?;
+        let _inside = runtime.enter();
         let mut dispatcher = Dispatcher::new(self, system, workload, observer, sink)?;
         runtime.block_on(dispatcher.begin())?;
         let result = runtime.block_on(dispatcher.serve());

@@ -58,7 +58,7 @@ impl Worker {
             copying += time;
         }
         self.measured.pulled += Bytes(bytes);
-        self.measured.copying += copying;
+        self.measured.copy.add(copying);
         Ok(())
     }
 

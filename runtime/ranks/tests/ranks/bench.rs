@@ -3,7 +3,7 @@
 use flexdit_core::cost::{DegreeCost, Estimator, ShapeCosts};
 use flexdit_core::migration::StateSpec;
 use flexdit_core::model::{ModelSpec, model};
-use flexdit_core::policy::{Params, registry};
+use flexdit_core::policy::{Params, Value, registry};
 use flexdit_core::scheduler::{Scheduler, SchedulerConfig};
 use flexdit_core::{
     ClassId, Command, Event, ModelId, Nanos, Observer, Parallelism, Request, RequestId, Shape,
@@ -136,6 +136,14 @@ pub fn elastic(policy: &str, world: u16, seed: u64) -> Scheduler {
     let policy = registry::build(policy, &Params::new(), world).expect("a registered policy");
     let config = SchedulerConfig { retries: 50, ..SchedulerConfig::new(world) };
     Scheduler::new(config, policy, Box::new(Beliefs { world, seed }))
+}
+
+/// Static lanes of so many ranks.
+pub fn lanes(policy: &str, degree: u64, world: u16) -> Scheduler {
+    let params = Params::new().with("degree", Value::Integer(degree));
+    let policy = registry::build(policy, &params, world).expect("a registered policy");
+    let beliefs = Beliefs { world, seed: 1 };
+    Scheduler::new(SchedulerConfig::new(world), policy, Box::new(beliefs))
 }
 
 /// Steps of a run.

@@ -1,0 +1,224 @@
+//! What the real driver costs on this machine: gaps between tasks, overhead against the bare loop, migration against memcpy.
+//! Prints measured figures; run it in release on a quiet machine.
+
+use flexdit_core::cost::{DegreeCost, Estimator, ShapeCosts};
+use flexdit_core::migration::StateSpec;
+use flexdit_core::model::model;
+use flexdit_core::scheduler::{Plan, Policy, Scheduler, SchedulerConfig, View};
+use flexdit_core::{
+    ClassId, ModelId, Nanos, Parallelism, Rank, Request, RequestId, Shape, Stage, Workload,
+};
+use flexdit_ranks::synthetic::Synthetic;
+use flexdit_ranks::{
+    Buffer, Clock, Compute, ComputeError, Driver, GroupFree, Histogram, Job, Options, Outcome,
+    Output, Peers, RankMemory, RowTensor, State, Tokens, bare,
+};
+use std::sync::Arc;
+
+/// Everything on `degree` ranks; a request that moves goes to the ranks after its own.
+struct Plain {
+    degree: u8,
+    ahead: bool,
+    moves: bool,
+}
+
+impl Policy for Plain {
+    fn decide(&mut self, view: &View<'_>, plan: &mut Plan<'_>) {
+        let split = |stage: Option<Stage>| match stage {
+            Some(Stage::Denoise) => Parallelism::ulysses(self.degree),
+            _ => Parallelism::SINGLE,
+        };
+        for request in view.requests() {
+            let layout = split(request.next_stage());
+            if request.is_ready() {
+                let next = request.located().map_or(0, |at| (at.active[0].0 + 1) % view.world());
+                let prefer = [Rank(if self.moves { next } else { 0 })];
+                if let Some(grant) = plan.take(u16::from(self.degree), &prefer) {
+                    plan.run(request.id(), grant, layout);
+                    if self.ahead {
+                        // The next task is queued as soon as this one is launched.
+                        plan.wake_at(view.now() + Nanos(1));
+                    }
+                }
+            } else if self.ahead && plan.credit(request.id()) {
+                plan.run_ahead(request.id(), layout);
+            }
+        }
+    }
+}
+
+struct Beliefs;
+
+impl Estimator for Beliefs {
+    fn costs(&self, shape: &Shape) -> ShapeCosts {
+        let spec = model("qwen-image").expect("listed");
+        let state = StateSpec::of(spec, shape).expect("a shape of the model");
+        let cost = |degree| {
+            let parallelism = Parallelism::ulysses(degree as u8);
+            DegreeCost { degree, parallelism, time: Nanos::from_millis(1) }
+        };
+        let decodes = vec![DegreeCost { parallelism: Parallelism::SINGLE, ..cost(1) }];
+        ShapeCosts { encode: Some(Nanos(1)), steps: vec![cost(1), cost(2)], decodes, state }
+    }
+}
+
+fn request(side: u32, steps: u32, id: u32) -> Request {
+    let shape = Shape {
+        model: ModelId(0),
+        height: side,
+        width: side,
+        frames: 1,
+        text_tokens: 16,
+        steps,
+        ..Shape::default()
+    };
+    Request {
+        id: RequestId(id),
+        class: ClassId(0),
+        shape,
+        chunk_steps: 1,
+        priority: 0,
+        preemptible: true,
+        arrival: Nanos::ZERO,
+        deadline: None,
+        t_single: None,
+    }
+}
+
+fn run(policy: Plain, world: u16, compute: Arc<dyn Compute>, requests: Vec<Request>) -> Outcome {
+    let config = SchedulerConfig::new(world);
+    let mut system = Scheduler::new(config, Box::new(policy), Box::new(Beliefs));
+    let fabric = GroupFree::default();
+    let driver = Driver::new(Options::new(world), compute, &fabric);
+    let workload = Workload { requests, ..Workload::default() };
+    driver.run(&mut system, workload, &mut (), &mut ()).expect("a run")
+}
+
+fn show(name: &str, histogram: &Histogram) {
+    let at = |percent| histogram.percentile(percent).map_or("-".into(), |time| time.to_string());
+    println!("  {name:<34} n {:>6}  p50 {:>10}  p99 {:>10}", histogram.count(), at(50.0), at(99.0));
+}
+
+/// Moves bytes and computes nothing.
+struct Mover;
+
+const ROW: usize = 10_240;
+
+impl Compute for Mover {
+    fn state(&self, shape: &Shape) -> Result<State, ComputeError> {
+        let side = shape.height / 16;
+        let rows = vec![RowTensor { name: "latents", row_bytes: ROW }];
+        Ok(State { grid: [1, side, shape.width / 16], rows, whole: Vec::new() })
+    }
+
+    fn run(&self, job: &Job<'_>, _: &mut Peers<'_>) -> Result<Output, ComputeError> {
+        let copy = |bytes: &[u8]| -> Result<Buffer, ComputeError> {
+            let mut builder = job.memory().builder(bytes.len())?;
+            builder.push(bytes);
+            Ok(builder.finish())
+        };
+        let rows = match job.task.stage {
+            Stage::TextEncode => self.initial(job.request, job.tokens, job.memory())?,
+            Stage::Denoise => vec![copy(job.rows(0))?],
+            Stage::VaeDecode => Vec::new(),
+        };
+        Ok(Output { rows, whole: Vec::new() })
+    }
+
+    fn initial(
+        &self,
+        _: &Request,
+        tokens: &Tokens,
+        memory: &Arc<RankMemory>,
+    ) -> Result<Vec<Buffer>, ComputeError> {
+        Ok(vec![memory.zeroed(tokens.len() as usize * ROW)?])
+    }
+}
+
+fn gaps(name: &str, policy: Plain, world: u16, rounds: u32) {
+    let compute = Arc::new(Synthetic::new(vec![model("qwen-image").expect("listed")], rounds));
+    let outcome = run(policy, world, compute, vec![request(256, 2_000, 0)]);
+    let measured = &outcome.measured;
+    println!("{name}");
+    show("gap to a queued task", &measured.gap_queued);
+    show("gap with the system's decision", &measured.gap_decided);
+    show("launch", &measured.launch);
+    show("setup of a group", &measured.setup);
+    show("publish", &measured.publish);
+    show("planning", &outcome.planning);
+    let overhead = measured.overhead().map_or("-".into(), |part| format!("{:.3} %", part * 100.0));
+    println!("  overhead beside compute            {overhead}");
+}
+
+/// Time of `rounds` whole requests in a bare loop and through the driver, in turns; the median ratio.
+fn against_bare(rounds: u32) {
+    let compute = Synthetic::new(vec![model("qwen-image").expect("listed")], rounds);
+    let mut ratios = Vec::new();
+    for id in 0..9 {
+        let request = request(256, 200, 0);
+        let ahead = || Plain { degree: 1, ahead: true, moves: false };
+        let (_, bare) = bare(&compute, &request).expect("it fits");
+        let outcome = run(ahead(), 1, Arc::new(compute.clone()), vec![request]);
+        if id > 0 {
+            ratios.push(outcome.end.0 as f64 / bare.0 as f64);
+        }
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!("driver / bare loop, whole request     median {:.4} of {}", ratios[4], ratios.len());
+}
+
+/// How late arrivals are, with ranks that are mostly idle.
+fn arrivals() {
+    let requests = (0..300)
+        .map(|id| Request { arrival: Nanos(u64::from(id) * 3_456_789), ..request(64, 1, id) });
+    let compute = Arc::new(Synthetic::new(vec![model("qwen-image").expect("listed")], 1));
+    let policy = Plain { degree: 1, ahead: false, moves: false };
+    let outcome = run(policy, 1, compute, requests.collect());
+    println!("arrivals in real time");
+    show("lateness", &outcome.lateness);
+}
+
+fn migration() {
+    let requests = vec![request(512, 400, 0)];
+    let policy = Plain { degree: 1, ahead: false, moves: true };
+    let outcome = run(policy, 2, Arc::new(Mover), requests);
+    let bytes = 32 * 32 * ROW;
+    println!("migration of {bytes} bytes between two ranks");
+    show("pull", &outcome.measured.pull);
+    let rate = |time: Nanos| bytes as f64 / time.as_secs_f64() / 1e9;
+    let pull = rate(outcome.measured.copy.percentile(50.0).expect("pulls"));
+    println!("  pull p50 {pull:.2} GB/s");
+    // A run has three versions of a state at a time, so its copies do not stay in a cache.
+    for (name, buffers) in [("one buffer again and again", 1), ("three buffers in turn", 3)] {
+        let memcpy = rate(memcpy(bytes, buffers).percentile(50.0).expect("copies"));
+        println!("  memcpy of {name}: p50 {memcpy:.2} GB/s, pull is {:.2} of it", pull / memcpy);
+    }
+}
+
+/// Copies of so many bytes, written by another thread just before, from and to so many buffers in turn.
+fn memcpy(bytes: usize, buffers: usize) -> Histogram {
+    let mut sources = vec![vec![1_u8; bytes]; buffers];
+    let mut targets = vec![vec![0_u8; bytes]; buffers];
+    let (mut copies, clock) = (Histogram::default(), Clock::start());
+    for round in 0..200 {
+        let (source, target) = (&mut sources[round % buffers], &mut targets[round % buffers]);
+        std::thread::scope(|scope| {
+            scope.spawn(|| source.fill(round as u8));
+        });
+        let before = clock.now();
+        target.copy_from_slice(std::hint::black_box(source));
+        std::hint::black_box(target);
+        copies.add(clock.now() - before);
+    }
+    copies
+}
+
+fn main() {
+    println!("measured, {} cores", std::thread::available_parallelism().map_or(1, usize::from));
+    gaps("one rank, queued ahead", Plain { degree: 1, ahead: true, moves: false }, 1, 200);
+    gaps("two ranks, queued ahead", Plain { degree: 2, ahead: true, moves: false }, 2, 200);
+    gaps("two ranks, each chunk decided", Plain { degree: 2, ahead: false, moves: false }, 2, 200);
+    arrivals();
+    against_bare(100);
+    migration();
+}

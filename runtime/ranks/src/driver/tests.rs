@@ -1,0 +1,219 @@
+//! Tests of the dispatcher alone: ranks that do nothing, messages in the order that a test wants.
+
+use super::dispatch::Dispatcher;
+use super::{Driver, Options};
+use crate::message::{Item, Message};
+use crate::peers::GroupFree;
+use crate::synthetic::Synthetic;
+use flexdit_core::migration::{Located, StateSpec, migration};
+use flexdit_core::model::model;
+use flexdit_core::{
+    ArtifactId, Bytes, ClassId, Command, Counters, Event, FailReason, Group, ModelId, Nanos,
+    Observer, Parallelism, Rank, Request, RequestId, Route, Shape, Span, Stage, System, Task,
+    TaskId, Transfer, TransferId, Workload,
+};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Says what it was told to say, one step after the other.
+#[derive(Default)]
+struct Script(VecDeque<Vec<Command>>);
+
+impl System for Script {
+    fn step(&mut self, _: Nanos, _: &[Event], out: &mut Vec<Command>) -> Option<Nanos> {
+        out.extend(self.0.pop_front().unwrap_or_default());
+        None
+    }
+
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
+}
+
+/// What the system was told, but for arrivals.
+#[derive(Default)]
+struct Told(Vec<String>);
+
+impl Observer for Told {
+    fn step(&mut self, _: Nanos, events: &[Event], _: &[Command]) {
+        self.0.extend(events.iter().filter_map(|event| match event {
+            Event::Finished { task, rank, .. } => Some(format!("#{} done {}", task.0, rank.0)),
+            Event::Failed { task, rank, why } => {
+                Some(format!("#{} failed {} {why:?}", task.0, rank.0))
+            }
+            Event::Migrated { transfer, .. } => Some(format!("#{} moved", transfer.0)),
+            Event::RankDown(rank) => Some(format!("down {}", rank.0)),
+            _ => None,
+        }));
+    }
+}
+
+fn request() -> Request {
+    let side = 64;
+    let shape =
+        Shape { model: ModelId(0), height: side, width: side, frames: 1, ..Shape::default() };
+    Request {
+        id: RequestId(0),
+        class: ClassId(0),
+        shape: Shape { text_tokens: 16, steps: 4, ..shape },
+        chunk_steps: 1,
+        priority: 0,
+        preemptible: true,
+        arrival: Nanos::ZERO,
+        deadline: None,
+        t_single: None,
+    }
+}
+
+fn launch(id: u64, degree: u8, ranks: u16, version: u32) -> Command {
+    Command::Launch(Task {
+        id: TaskId(id),
+        request: RequestId(0),
+        stage: Stage::Denoise,
+        first_step: version,
+        steps: 1,
+        parallelism: Parallelism::ulysses(degree),
+        group: Group::consecutive(Rank(0), usize::from(ranks)),
+        input: version,
+        output: ArtifactId { request: RequestId(0), version: version + 1 },
+    })
+}
+
+/// What a task on all of three ranks left goes to the first two.
+fn narrow(id: u64, version: u32) -> Command {
+    let spec = StateSpec { grid: [1, 4, 4], bytes_per_token: 4, embedding: Bytes(4) };
+    let ranks = Group::consecutive(Rank(0), 3);
+    let from = Located::after(None, Stage::Denoise, Parallelism::ulysses(3), &ranks);
+    let layout = Parallelism::ulysses(2);
+    let edges = migration(&spec, &from, Stage::Denoise, layout, &ranks[..2]);
+    let to = Located::after(Some(&from), Stage::Denoise, layout, &ranks[..2]);
+    let artifact = ArtifactId { request: RequestId(0), version };
+    let route = Box::new(Route { from, to });
+    Command::Migrate(Transfer { id: TransferId(id), artifact, edges, route })
+}
+
+fn done(sequence: u64, rank: u16) -> Message {
+    Message::Finished { rank: Rank(rank), sequence, span: Span::default() }
+}
+
+fn pulled(sequence: u64, rank: u16) -> Message {
+    Message::Pulled { rank: Rank(rank), sequence, started: Nanos(1), complete: true }
+}
+
+fn failed(sequence: u64, rank: u16, why: FailReason) -> Message {
+    Message::Failed { rank: Rank(rank), sequence, why, what: None }
+}
+
+/// Feeds batches of messages, `look` at the dispatcher and step the system after each; returns what the system was told.
+fn feed(
+    script: Vec<Vec<Command>>,
+    batches: Vec<Vec<Message>>,
+    look: &mut dyn FnMut(&Dispatcher<'_>),
+) -> Vec<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let _inside = runtime.enter();
+    let (mut system, mut observer, mut sink) = (Script(script.into()), Told::default(), ());
+    let compute = Synthetic::new(vec![model("qwen-image").expect("listed")], 1);
+    let fabric = GroupFree::default();
+    let options = Options { pin: false, ..Options::new(3) };
+    let driver = Driver::new(options, Arc::new(compute), &fabric);
+    let workload = Workload { requests: vec![request()], ..Workload::default() };
+    let mut dispatcher =
+        Dispatcher::new(driver, &mut system, workload, &mut observer, &mut sink).expect("a world");
+    for rank in 0..3 {
+        dispatcher.fleet.push(Rank(rank), Item::Stop);
+    }
+    dispatcher.step().expect("a legal command");
+    for batch in batches {
+        for message in batch {
+            dispatcher.on_message(message).expect("a legal message");
+        }
+        look(&dispatcher);
+        dispatcher.step().expect("a legal command");
+        look(&dispatcher);
+    }
+    drop(dispatcher);
+    observer.0
+}
+
+fn told(script: Vec<Vec<Command>>, batches: Vec<Vec<Message>>) -> Vec<String> {
+    feed(script, batches, &mut |_| {})
+}
+
+#[test]
+fn a_transfer_that_is_early_is_told_after_the_task_that_made_it() {
+    let script = vec![vec![launch(1, 3, 3, 0), narrow(2, 1), launch(3, 2, 3, 1)]];
+    let early = vec![done(1, 0), done(1, 1), pulled(2, 0), pulled(2, 1)];
+    let told = told(script, vec![early, vec![done(1, 2)]]);
+    assert_eq!(told, ["#1 done 0", "#1 done 1", "#1 done 2", "#2 moved"]);
+}
+
+#[test]
+fn what_a_lost_rank_had_made_does_not_count() {
+    let script = vec![vec![launch(1, 3, 3, 0)]];
+    let lost = Message::Lost { rank: Rank(0) };
+    let told = told(script, vec![vec![done(1, 0)], vec![lost], vec![done(1, 1), done(1, 2)]]);
+    let expected = ["#1 done 0", "down 0", "#1 failed 1 RankDown", "#1 failed 2 RankDown"];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_failed_rank_is_told_when_the_collectives_work_again() {
+    let script = vec![vec![launch(1, 3, 3, 0)]];
+    let kernel = FailReason::Kernel;
+    let reset = |rank, id, done| Message::Reset { rank: Rank(rank), id, done };
+    let batches = vec![
+        // Rank 0 came through and is free at once.
+        vec![done(1, 0), failed(1, 1, kernel)],
+        vec![failed(1, 2, kernel)],
+        // The first reset fails on one of its members; the second takes everybody.
+        vec![reset(0, 1, true), reset(1, 1, true), reset(2, 1, false)],
+        vec![reset(0, 2, true), reset(1, 2, true)],
+    ];
+    assert_eq!(told(script.clone(), batches), ["#1 done 0"]);
+    let batches = vec![
+        vec![done(1, 0), failed(1, 1, kernel), failed(1, 2, kernel)],
+        vec![reset(0, 1, true), reset(1, 1, true), reset(2, 1, true)],
+    ];
+    let expected = ["#1 done 0", "#1 failed 1 Kernel", "#1 failed 2 Kernel"];
+    assert_eq!(told(script, batches), expected);
+}
+
+#[test]
+fn a_reset_goes_on_without_a_member_that_is_lost() {
+    let script = vec![vec![launch(1, 3, 3, 0)]];
+    let kernel = FailReason::Kernel;
+    let reset = |rank, id, done| Message::Reset { rank: Rank(rank), id, done };
+    let batches = vec![
+        vec![done(1, 0), failed(1, 1, kernel), failed(1, 2, kernel)],
+        vec![reset(0, 1, false), Message::Lost { rank: Rank(2) }, reset(1, 1, false)],
+        vec![reset(0, 2, true), reset(1, 2, true)],
+    ];
+    let expected = ["#1 done 0", "down 2", "#1 failed 2 Kernel", "#1 failed 1 Kernel"];
+    assert_eq!(told(script, batches), expected);
+}
+
+#[test]
+fn what_is_queued_behind_an_untold_failure_finds_the_request_broken() {
+    // Tasks 1 and 2 run, fail, and are reset; 3 is queued before the system hears of that, 4 begins anew.
+    let script =
+        vec![vec![launch(1, 2, 2, 0)], vec![launch(3, 2, 2, 1)], vec![], vec![launch(4, 1, 1, 0)]];
+    let kernel = FailReason::Kernel;
+    let reset = |rank, id| Message::Reset { rank: Rank(rank), id, done: true };
+    let batches = vec![
+        vec![failed(1, 0, kernel), failed(1, 1, kernel)],
+        vec![failed(3, 0, FailReason::Input), failed(3, 1, FailReason::Input)],
+        vec![reset(0, 1), reset(1, 1), reset(0, 2), reset(1, 2)],
+    ];
+    let (mut seen, mut looks) = (Vec::new(), 0);
+    feed(script, batches, &mut |dispatcher| {
+        let flow = &dispatcher.live[&RequestId(0)].flow;
+        looks += 1;
+        if looks == 1 {
+            flow.break_with(kernel);
+        }
+        seen.push(flow.broken().is_some());
+    });
+    assert_eq!(seen, [true, true, true, true, true, false]);
+}
