@@ -135,7 +135,8 @@ impl Compute for Mover {
     }
 }
 
-fn gaps(name: &str, policy: Plain, world: u16, rounds: u32) {
+fn gaps(name: &str, policy: Plain, world: u16) {
+    let rounds = calibrate(Nanos::from_millis(1));
     let compute = Arc::new(Synthetic::new(vec![model("qwen-image").expect("listed")], rounds));
     let outcome = run(policy, world, compute, vec![request(256, 2_000, 0)]);
     let measured = &outcome.measured;
@@ -150,21 +151,42 @@ fn gaps(name: &str, policy: Plain, world: u16, rounds: u32) {
     println!("  overhead beside compute            {overhead}");
 }
 
-/// Time of `rounds` whole requests in a bare loop and through the driver, in turns; the median ratio.
-fn against_bare(rounds: u32) {
-    let compute = Synthetic::new(vec![model("qwen-image").expect("listed")], rounds);
-    let mut ratios = Vec::new();
-    for id in 0..9 {
-        let request = request(256, 200, 0);
-        let ahead = || Plain { degree: 1, ahead: true, moves: false };
+/// Rounds of arithmetic that make a step of the synthetic model take so long here.
+fn calibrate(step: Nanos) -> u32 {
+    const TRIAL: (u32, u32) = (100, 50);
+    let compute = Synthetic::new(vec![model("qwen-image").expect("listed")], TRIAL.0);
+    let trial = |_| bare(&compute, &request(256, TRIAL.1, 0)).expect("it fits").1.0;
+    let best = (0..5).map(trial).min().expect("five trials");
+    let rounds = u64::from(TRIAL.0 * TRIAL.1) * step.0 / best;
+    u32::try_from(rounds).expect("a step of milliseconds").max(1)
+}
+
+/// Pairs of runs that are compared.
+const PAIRS: usize = 7;
+
+/// Time of whole requests in the bare loop and through the driver, one chunk a step, in turns: the median of the ratios.
+fn against_bare(step: Nanos, ahead: bool) {
+    let steps = (Nanos::from_millis(700).0 / step.0) as u32;
+    let compute = Synthetic::new(vec![model("qwen-image").expect("listed")], calibrate(step));
+    let (mut ratios, mut bares) = (Vec::new(), Vec::new());
+    for pair in 0..=PAIRS {
+        let request = request(256, steps, 0);
         let (_, bare) = bare(&compute, &request).expect("it fits");
-        let outcome = run(ahead(), 1, Arc::new(compute.clone()), vec![request]);
-        if id > 0 {
+        let policy = Plain { degree: 1, ahead, moves: false };
+        let outcome = run(policy, 1, Arc::new(compute.clone()), vec![request]);
+        // The first pair warms up.
+        if pair > 0 {
             ratios.push(outcome.end.0 as f64 / bare.0 as f64);
+            bares.push(bare.0 / u64::from(steps));
         }
     }
     ratios.sort_by(f64::total_cmp);
-    println!("driver / bare loop, whole request     median {:.4} of {}", ratios[4], ratios.len());
+    bares.sort_unstable();
+    let over = |at: usize| (ratios[at] - 1.0) * 100.0;
+    let (low, median, high) = (over(0), over(PAIRS / 2), over(PAIRS - 1));
+    let task = Nanos(bares[PAIRS / 2]);
+    let how = if ahead { "queued ahead" } else { "each decided" };
+    println!("  tasks of {task:>11}, {how}  median {median:>6.3} %  ({low:.3} to {high:.3})");
 }
 
 /// How late arrivals are, with ranks that are mostly idle.
@@ -215,10 +237,16 @@ fn memcpy(bytes: usize, buffers: usize) -> Histogram {
 
 fn main() {
     println!("measured, {} cores", std::thread::available_parallelism().map_or(1, usize::from));
-    gaps("one rank, queued ahead", Plain { degree: 1, ahead: true, moves: false }, 1, 200);
-    gaps("two ranks, queued ahead", Plain { degree: 2, ahead: true, moves: false }, 2, 200);
-    gaps("two ranks, each chunk decided", Plain { degree: 2, ahead: false, moves: false }, 2, 200);
+    println!("tasks of 1 ms of one rank's arithmetic");
+    gaps("one rank, queued ahead", Plain { degree: 1, ahead: true, moves: false }, 1);
+    gaps("one rank, each chunk decided", Plain { degree: 1, ahead: false, moves: false }, 1);
+    gaps("two ranks, queued ahead", Plain { degree: 2, ahead: true, moves: false }, 2);
+    gaps("two ranks, each chunk decided", Plain { degree: 2, ahead: false, moves: false }, 2);
     arrivals();
-    against_bare(100);
+    println!("one rank against the bare loop, whole requests, {PAIRS} pairs each");
+    for step in [1, 5, 20] {
+        against_bare(Nanos::from_millis(step), true);
+        against_bare(Nanos::from_millis(step), false);
+    }
     migration();
 }
