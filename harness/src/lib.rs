@@ -13,6 +13,7 @@ pub mod glossary;
 pub mod input;
 pub mod log;
 pub mod metrics;
+pub mod picture;
 pub mod plot;
 pub mod policies;
 pub mod profile;
