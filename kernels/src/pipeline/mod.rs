@@ -13,7 +13,7 @@ mod picture;
 pub use config::Config;
 pub use guided::{Branches, Context};
 pub use memory::Memory;
-pub use picture::{gather, rgb};
+pub use picture::{gather, rgb, rgb_into};
 
 use crate::cpu::Scratch;
 use crate::cpu::patch::Patching;

@@ -53,6 +53,19 @@ pub fn gather(part: Tensor, rows: &Rows, exchange: &mut dyn Exchange) -> Result<
 /// # Ok::<(), flexdit_kernels::KernelError>(())
 /// ```
 pub fn rgb(picture: &Tensor) -> Vec<u8> {
-    // A conversion from f32 to u8 stays within 0 and 255.
-    picture.data().iter().map(|x| x.mul_add(127.5, 127.5).round() as u8).collect()
+    let mut bytes = vec![0; picture.data().len()];
+    rgb_into(picture, &mut bytes);
+    bytes
+}
+
+/// As [`rgb`], into `bytes`.
+///
+/// # Panics
+/// If it has another length.
+pub fn rgb_into(picture: &Tensor, bytes: &mut [u8]) {
+    assert_eq!(bytes.len(), picture.data().len(), "bytes of the picture");
+    for (byte, x) in bytes.iter_mut().zip(picture.data()) {
+        // A conversion from f32 to u8 stays within 0 and 255.
+        *byte = x.mul_add(127.5, 127.5).round() as u8;
+    }
 }

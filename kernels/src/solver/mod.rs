@@ -23,6 +23,16 @@ pub enum Method {
     Unipc,
 }
 
+impl Method {
+    /// Tensors, each as large as the latents, that a request carries from step to step.
+    pub const fn history(self) -> usize {
+        match self {
+            Self::Euler => 0,
+            Self::Unipc => 3,
+        }
+    }
+}
+
 /// A solver for one request.
 ///
 /// ```

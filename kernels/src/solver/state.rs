@@ -1,6 +1,7 @@
 //! What a solver carries from step to step, as bytes and in shards.
 
 use crate::error::{KernelError, Result};
+use crate::solver::Method;
 use std::ops::Range;
 
 /// First bytes of a state, with the version of its form.
@@ -30,6 +31,34 @@ impl State {
     /// Number of buffers: what moves with a request per element of its latents.
     pub fn buffers(&self) -> usize {
         self.buffers.len()
+    }
+
+    /// The state after `step` steps, taken up again from the tensors of [`Self::into_history`].
+    ///
+    /// # Panics
+    /// If there are not [`Method::history`] tensors.
+    pub fn resume(method: Method, step: usize, mut history: Vec<Vec<f32>>) -> Self {
+        assert_eq!(history.len(), method.history(), "tensors of a solver's history");
+        if history.is_empty() {
+            return Self { step, ..Self::default() };
+        }
+        match step {
+            0 => history.clear(),
+            1 => drop(history.remove(1)),
+            _ => {}
+        }
+        Self { step, order: step.min(2), buffers: history }
+    }
+
+    /// What passes on besides the number of steps, in as many tensors for every step, each of `length` elements: for UniPC
+    /// the newest prediction, the one before, and the sample before the last step; zeros for what is not there yet.
+    pub fn into_history(self, method: Method, length: usize) -> Vec<Vec<f32>> {
+        let mut history = self.buffers;
+        if history.len() + 1 == method.history() {
+            history.insert(1, vec![0.0; length]);
+        }
+        history.resize_with(method.history(), || vec![0.0; length]);
+        history
     }
 
     /// The state of the tokens in `range`, if tokens have `width` elements.

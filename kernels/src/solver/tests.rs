@@ -70,6 +70,28 @@ fn a_state_that_went_through_shards_and_bytes_gives_the_same_bits() {
 }
 
 #[test]
+fn a_state_taken_up_again_from_its_tensors_gives_the_same_bits() {
+    let begin = Stream::new(5, "solver").normal(10);
+    for method in [Method::Euler, Method::Unipc] {
+        let solver = Solver::new(method, Schedule::new(6, 3.0));
+        let (mut tokens, mut history) = (begin.clone(), vec![vec![0.0; 10]; method.history()]);
+        let (mut whole, mut state) = (begin.clone(), State::default());
+        for step in 0..6 {
+            let sigma = solver.schedule().sigmas()[step];
+            let mut again = State::resume(method, step, history);
+            let prediction = velocity(sigma, &tokens);
+            solver.step(&mut tokens, &prediction, &mut again);
+            assert_eq!(again.step(), step + 1);
+            history = again.into_history(method, 10);
+            assert_eq!(history.len(), method.history());
+            let prediction = velocity(sigma, &whole);
+            solver.step(&mut whole, &prediction, &mut state);
+            assert_eq!(tokens, whole, "step {step}");
+        }
+    }
+}
+
+#[test]
 fn bytes_that_are_no_state_are_refused() {
     let mut state = State::default();
     let solver = Solver::new(Method::Unipc, Schedule::new(3, 1.0));

@@ -4,6 +4,7 @@
 //! degree, placement, chunking or reconfiguration.
 
 use crate::artifact::State;
+use crate::dit::DitError;
 use crate::gate::Gate;
 use crate::memory::{Buffer, OutOfMemory, RankMemory};
 use crate::peers::Peers;
@@ -11,6 +12,7 @@ use crate::tokens::Tokens;
 use bytemuck::Pod;
 use flexdit_comm::CommError;
 use flexdit_core::{Rank, Request, Shape, Task};
+use flexdit_kernels::KernelError;
 use std::sync::Arc;
 
 /// Why a rank's part of a task has no result.
@@ -25,9 +27,26 @@ pub enum ComputeError {
     /// A buffer does not fit into the rank's memory.
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
+    /// The models refused.
+    #[error(transparent)]
+    Model(#[from] DitError),
     /// The arithmetic refused.
     #[error("{0}")]
     Kernel(String),
+}
+
+impl From<KernelError> for ComputeError {
+    /// An error of the exchange becomes again what the peers said.
+    fn from(error: KernelError) -> Self {
+        let error = match error {
+            KernelError::Exchange(source) => match source.downcast::<CommError>() {
+                Ok(error) => return Self::Peers(*error),
+                Err(source) => KernelError::Exchange(source),
+            },
+            error => error,
+        };
+        Self::Model(error.into())
+    }
 }
 
 /// Unwinding with this loses the rank that computes, as if its thread had died: for tests of failures. Any other panic

@@ -13,6 +13,7 @@ mod artifact;
 mod bare;
 mod clock;
 mod compute;
+pub mod dit;
 mod driver;
 mod flow;
 mod gate;

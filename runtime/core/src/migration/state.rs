@@ -20,7 +20,7 @@ const EMBEDDING_BYTES: u64 = 2;
 pub struct StateSpec {
     /// Latent tokens as (frames, rows, columns).
     pub grid: [u32; 3],
-    /// Bytes of one latent token.
+    /// Bytes of one latent token and of the solver's history of it.
     pub bytes_per_token: u32,
     /// Bytes of the text embeddings, of both guidance branches if the request is guided.
     pub embedding: Bytes,
@@ -37,7 +37,7 @@ impl StateSpec {
         let text = u64::from(shape.text_tokens) * u64::from(model.text_dim);
         Ok(Self {
             grid: model.grid(shape.height, shape.width, shape.frames)?,
-            bytes_per_token: values * LATENT_BYTES,
+            bytes_per_token: values * LATENT_BYTES * (1 + model.history),
             embedding: Bytes(text * EMBEDDING_BYTES * branches),
         })
     }
@@ -47,7 +47,7 @@ impl StateSpec {
         self.grid.iter().map(|n| u64::from(*n)).product()
     }
 
-    /// Bytes of all latents.
+    /// Bytes of all latents, their history included.
     pub fn latents(&self) -> Bytes {
         Bytes(self.tokens() * u64::from(self.bytes_per_token))
     }
@@ -178,6 +178,9 @@ mod tests {
         let wan = spec("wan2.2-ti2v-5b", 720, 1280, 81, true);
         assert_eq!(wan.latents(), Bytes(18_480 * 192 * 4));
         assert_eq!(wan.embedding, Bytes(2 * 512 * 4096 * 2));
+        // UniPC's three buffers move beside the latents.
+        let small = spec("small-video", 64, 64, 5, false);
+        assert_eq!(small.latents(), Bytes(2 * 16 * (16 * 4) * 4));
     }
 
     #[test]

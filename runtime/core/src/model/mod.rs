@@ -73,6 +73,11 @@ pub struct ModelSpec {
     pub guidance: Guidance,
     /// Denoising steps of the published pipeline.
     pub steps: u32,
+    /// Buffers of solver state that move beside the latents, each as large as they.
+    ///
+    /// 3 for our own video models, whose UniPC keeps two predictions and a sample; 0 where Euler needs none. 0 for published
+    /// models too: their simulated migration counts latents and embeddings alone, as published sizes of the state do.
+    pub history: u32,
 }
 
 impl ModelSpec {
@@ -284,6 +289,10 @@ mod tests {
             ("hunyuanvideo", 3072, 60),
             ("cogvideox-5b", 3072, 42),
             ("cogvideox-2b", 1920, 30),
+            ("tiny-image", 128, 2),
+            ("tiny-video", 192, 2),
+            ("small-image", 512, 4),
+            ("small-video", 512, 4),
         ];
         assert_eq!(widths.len(), MODELS.len());
         for (name, hidden, layers) in widths {

@@ -5,8 +5,9 @@ use super::{Blocks, Guidance, ModelSpec};
 /// Every known model.
 ///
 /// # Source
-/// The models' published configurations. `wan2.2-a14b` keeps both of its 14 B experts resident.
-pub static MODELS: [ModelSpec; 8] = [
+/// The models' published configurations. `wan2.2-a14b` keeps both of its 14 B experts resident. Those named `tiny` and `small`
+/// are ours, for real runs on a CPU: the kernels' presets of the same names, with parameters of the transformer.
+pub static MODELS: [ModelSpec; 12] = [
     ModelSpec {
         name: "qwen-image",
         vae_down: [1, 8, 8],
@@ -21,6 +22,7 @@ pub static MODELS: [ModelSpec; 8] = [
         params: 20_000_000_000,
         guidance: Guidance::OnRequest,
         steps: 50,
+        history: 0,
     },
     ModelSpec {
         name: "flux.1-dev",
@@ -36,6 +38,7 @@ pub static MODELS: [ModelSpec; 8] = [
         params: 12_000_000_000,
         guidance: Guidance::Distilled,
         steps: 28,
+        history: 0,
     },
     ModelSpec {
         name: "sd3-medium",
@@ -51,6 +54,7 @@ pub static MODELS: [ModelSpec; 8] = [
         params: 2_000_000_000,
         guidance: Guidance::Cfg,
         steps: 28,
+        history: 0,
     },
     ModelSpec {
         name: "wan2.2-ti2v-5b",
@@ -66,6 +70,7 @@ pub static MODELS: [ModelSpec; 8] = [
         params: 5_000_000_000,
         guidance: Guidance::Cfg,
         steps: 50,
+        history: 0,
     },
     ModelSpec {
         name: "wan2.2-a14b",
@@ -81,6 +86,7 @@ pub static MODELS: [ModelSpec; 8] = [
         params: 28_000_000_000,
         guidance: Guidance::Cfg,
         steps: 40,
+        history: 0,
     },
     ModelSpec {
         name: "hunyuanvideo",
@@ -96,6 +102,7 @@ pub static MODELS: [ModelSpec; 8] = [
         params: 13_000_000_000,
         guidance: Guidance::Distilled,
         steps: 50,
+        history: 0,
     },
     ModelSpec {
         name: "cogvideox-5b",
@@ -111,6 +118,7 @@ pub static MODELS: [ModelSpec; 8] = [
         params: 5_000_000_000,
         guidance: Guidance::Cfg,
         steps: 50,
+        history: 0,
     },
     ModelSpec {
         name: "cogvideox-2b",
@@ -126,6 +134,71 @@ pub static MODELS: [ModelSpec; 8] = [
         params: 2_000_000_000,
         guidance: Guidance::Cfg,
         steps: 50,
+        history: 0,
+    },
+    ModelSpec {
+        name: "tiny-image",
+        vae_down: [1, 8, 8],
+        channels: 4,
+        patch: [1, 2, 2],
+        blocks: Blocks::Joint { dual: 2, single: 0 },
+        heads: 8,
+        head_dim: 16,
+        ffn: 512,
+        text_tokens: 64,
+        text_dim: 64,
+        params: 1_282_512,
+        guidance: Guidance::OnRequest,
+        steps: 20,
+        history: 0,
+    },
+    ModelSpec {
+        name: "tiny-video",
+        vae_down: [4, 8, 8],
+        channels: 4,
+        patch: [1, 2, 2],
+        blocks: Blocks::Cross { layers: 2 },
+        heads: 8,
+        head_dim: 24,
+        ffn: 768,
+        text_tokens: 64,
+        text_dim: 64,
+        params: 1_554_256,
+        guidance: Guidance::Cfg,
+        steps: 20,
+        history: 3,
+    },
+    ModelSpec {
+        name: "small-image",
+        vae_down: [1, 8, 8],
+        channels: 4,
+        patch: [1, 2, 2],
+        blocks: Blocks::Joint { dual: 4, single: 0 },
+        heads: 8,
+        head_dim: 64,
+        ffn: 2048,
+        text_tokens: 64,
+        text_dim: 256,
+        params: 38_879_504,
+        guidance: Guidance::OnRequest,
+        steps: 20,
+        history: 0,
+    },
+    ModelSpec {
+        name: "small-video",
+        vae_down: [4, 8, 8],
+        channels: 4,
+        patch: [1, 2, 2],
+        blocks: Blocks::Cross { layers: 4 },
+        heads: 8,
+        head_dim: 64,
+        ffn: 2048,
+        text_tokens: 64,
+        text_dim: 256,
+        params: 19_210_768,
+        guidance: Guidance::Cfg,
+        steps: 20,
+        history: 3,
     },
 ];
 

@@ -222,6 +222,7 @@ impl Worker {
                 Failure::said(FailReason::OutOfMemory, error.to_string())
             }
             ComputeError::Kernel(what) => Failure::said(FailReason::Kernel, what),
+            ComputeError::Model(error) => Failure::said(FailReason::Kernel, error.to_string()),
             ComputeError::Peers(error) => {
                 if let Some(first) = live.failure.get() {
                     return Failure::silent(*first);

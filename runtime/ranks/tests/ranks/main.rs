@@ -1,6 +1,7 @@
-//! Whole runs on real ranks with the synthetic compute.
+//! Whole runs on real ranks, with the synthetic compute and with models.
 
 mod bench;
+mod dit;
 mod failures;
 mod first;
 mod restless;

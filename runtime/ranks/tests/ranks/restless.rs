@@ -56,15 +56,24 @@ impl Policy for Restless {
 
 /// The elastic system under the restless policy.
 pub fn restless(world: u16, seed: u64, credits: u8) -> Scheduler {
+    believing(Box::new(Beliefs { world, seed }), world, seed, credits)
+}
+
+/// As [`restless`], with other beliefs about what can be split how.
+pub fn believing(
+    beliefs: Box<dyn Estimator + Send>,
+    world: u16,
+    seed: u64,
+    credits: u8,
+) -> Scheduler {
     let config = SchedulerConfig { retries: 200, credits, ..SchedulerConfig::new(world) };
-    let policy = Box::new(Restless(Dice::new(seed)));
-    Scheduler::new(config, policy, Box::new(Beliefs { world, seed }))
+    Scheduler::new(config, Box::new(Restless(Dice::new(seed))), beliefs)
 }
 
 /// One group of all ranks that runs one request at a time, everything queued at once, as a fixed engine does.
 pub struct Chain {
     world: u16,
-    beliefs: Beliefs,
+    beliefs: Box<dyn Estimator>,
     waiting: VecDeque<Request>,
     running: Option<(Request, BTreeMap<u64, usize>, bool, u32)>,
     cancelled: BTreeSet<RequestId>,
@@ -74,9 +83,14 @@ pub struct Chain {
 
 impl Chain {
     pub fn new(world: u16, seed: u64) -> Self {
+        Self::believing(Box::new(Beliefs { world, seed }), world)
+    }
+
+    /// With other beliefs; the last of the offered splits is used.
+    pub fn believing(beliefs: Box<dyn Estimator>, world: u16) -> Self {
         Self {
             world,
-            beliefs: Beliefs { world, seed },
+            beliefs,
             waiting: VecDeque::new(),
             running: None,
             cancelled: BTreeSet::new(),
