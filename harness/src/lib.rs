@@ -19,6 +19,7 @@ pub mod policies;
 pub mod profile;
 pub mod publish;
 pub mod quantity;
+pub mod real;
 pub mod record;
 pub mod report;
 pub mod reproduce;

@@ -13,7 +13,13 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(if is_bad_input(&error) { cmd::BAD_INPUT } else { cmd::FAILED })
+            ExitCode::from(if is_bad_input(&error) {
+                cmd::BAD_INPUT
+            } else if matches!(error.downcast_ref(), Some(RunError::Interrupted)) {
+                cmd::INTERRUPTED
+            } else {
+                cmd::FAILED
+            })
         }
     }
 }

@@ -112,10 +112,47 @@ impl Joined {
     /// [`CommError::PeerLost`] if one that came is gone; [`CommError::System`].
     pub fn create(&mut self, group: &Group) -> Result<Communicator, CommError> {
         let membership = Membership::new(group, self.rank, self.world)?;
-        let (own, degree) = (membership.index(), membership.degree());
         let nth = self.created.entry(membership.key()).or_default();
         *nth += 1;
         let prefix = format!("group/{:016x}/{nth}", membership.key());
+        self.create_under(&prefix, membership)
+    }
+
+    /// As [`Joined::create`], for members that agree on a number which they use once for this group: what one of them
+    /// did or failed to do before cannot make them miss each other.
+    ///
+    /// # Errors
+    ///
+    /// As [`Joined::create`]; [`CommError::System`] also where a member has [refused](Joined::refuse).
+    pub fn create_as(&mut self, group: &Group, number: u64) -> Result<Communicator, CommError> {
+        let membership = Membership::new(group, self.rank, self.world)?;
+        let prefix = numbered(&membership, number);
+        self.create_under(&prefix, membership)
+    }
+
+    /// Lets members that are, or will be, in [`Joined::create_as`] with this group and number know that this rank does
+    /// not come.
+    ///
+    /// # Errors
+    ///
+    /// [`CommError::BadGroup`]; [`CommError::System`] if the store cannot be reached.
+    pub fn refuse(&self, group: &Group, number: u64) -> Result<(), CommError> {
+        let membership = Membership::new(group, self.rank, self.world)?;
+        let (prefix, own) = (numbered(&membership, number), membership.index());
+        let tell =
+            |key: String| self.store.set(&key, b"").map_err(|error| system(self.rank, &error));
+        if own == 0 {
+            tell(format!("{prefix}/id"))?;
+        }
+        tell(format!("{prefix}/{own}"))
+    }
+
+    fn create_under(
+        &mut self,
+        prefix: &str,
+        membership: Membership,
+    ) -> Result<Communicator, CommError> {
+        let (own, degree) = (membership.index(), membership.degree());
         let mut keys = Vec::new();
         let mut links = vec![None];
         if degree > 1 {
@@ -194,6 +231,11 @@ impl Drop for Joined {
     fn drop(&mut self) {
         let _ = self.store.remove(&[&self.ticket]);
     }
+}
+
+/// Where members meet that agree on a number.
+fn numbered(membership: &Membership, number: u64) -> String {
+    format!("group/{:016x}/as/{number}", membership.key())
 }
 
 /// An error of the store in the words of [`CommError`].

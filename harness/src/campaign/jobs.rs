@@ -3,17 +3,22 @@
 use super::search::Search;
 use super::setting::Setting;
 use super::simulate::{RunKey, simulate};
-use super::systems::Builder;
+use super::systems::{BoxedSystem, Builder};
 use super::{Finished, RunError};
+use crate::bench::machine::Machine;
 use crate::experiment::{Loaded, SystemKind, check_workload};
+use crate::input::InputError;
 use crate::metrics::summary::overall;
 use crate::metrics::{RecorderOptions, Summary};
+use crate::real::{self, Arithmetic, Fault, RealOptions, RealRun, RealRuns};
 use crate::record::{Campaign, RunRecord};
 use crate::workload::Workload;
 use flexdit_baselines::StaticLayout;
+use flexdit_ranks::Sink;
 use flexdit_sim::Observer;
 use rayon::prelude::*;
 use std::io;
+use std::sync::Arc;
 
 /// Logs one run.
 pub trait RunLog: Observer {
@@ -62,10 +67,29 @@ struct Pending {
     layouts: Vec<StaticLayout>,
 }
 
+/// Real ranks, and the models of each sweep point.
+struct OnRanks<'a> {
+    options: &'a RealOptions<'a>,
+    models: Vec<Arc<Arithmetic>>,
+}
+
+/// What is kept of a run.
+#[derive(Clone, Copy)]
+struct Kept<'a> {
+    recorder: RecorderOptions,
+    log: Option<&'a dyn Log>,
+    /// Whether results are handed on, where somebody wants them.
+    results: bool,
+}
+
+/// What a job left.
+type Done = (RunRecord, Option<RealRun>);
+
 struct Runner<'a> {
     settings: &'a [Setting],
     workloads: &'a [Vec<Workload>],
     options: &'a RunOptions<'a>,
+    ranks: Option<OnRanks<'a>>,
     total: usize,
 }
 
@@ -74,6 +98,27 @@ struct Runner<'a> {
 /// # Errors
 /// The first thing wrong with the experiment, before anything runs; or a run that cannot go on.
 pub fn run(loaded: &Loaded, options: &RunOptions<'_>) -> Result<Finished, RunError> {
+    execute(loaded, options, None)
+}
+
+/// Runs the same on real ranks of this machine: one run after the other, systems taking turns seed by seed. Stopped
+/// by its interrupt, it returns what has run until then.
+///
+/// # Errors
+/// As [`run`]; what cannot run on this machine's cores; a run that broke its contract.
+pub fn run_real(
+    loaded: &Loaded,
+    options: &RunOptions<'_>,
+    real: &RealOptions<'_>,
+) -> Result<Finished, RunError> {
+    execute(loaded, options, Some(real))
+}
+
+fn execute(
+    loaded: &Loaded,
+    options: &RunOptions<'_>,
+    real: Option<&RealOptions<'_>>,
+) -> Result<Finished, RunError> {
     let mut settings = Vec::new();
     let mut workloads: Vec<Vec<Workload>> = Vec::new();
     for point in 0..loaded.points.len() {
@@ -84,12 +129,22 @@ pub fn run(loaded: &Loaded, options: &RunOptions<'_>) -> Result<Finished, RunErr
         settings.push(setting);
     }
     check(&settings, &workloads)?;
+    let ranks = match real {
+        Some(options) => Some(OnRanks { options, models: models_of(&settings, &workloads)? }),
+        None => {
+            for setting in &settings {
+                (0..setting.experiment.systems.len())
+                    .try_for_each(|system| setting.charges_of(system).map(drop))?;
+            }
+            None
+        }
+    };
     let pending = searches(&settings, &workloads);
     let seeds = loaded.first().seeds.len();
     let systems = loaded.first().systems.len();
     let tried: usize = pending.iter().map(|search| search.layouts.len() * seeds).sum();
     let total = tried + settings.len() * systems * seeds;
-    let runner = Runner { settings: &settings, workloads: &workloads, options, total };
+    let runner = Runner { settings: &settings, workloads: &workloads, options, ranks, total };
     let (searches, winners) = runner.search(&pending, seeds)?;
     let mut jobs = Vec::new();
     for point in 0..settings.len() {
@@ -99,11 +154,48 @@ pub fn run(loaded: &Loaded, options: &RunOptions<'_>) -> Result<Finished, RunErr
             jobs.extend((0..seeds).map(|seed| Job { point, system, seed, layout }));
         }
     }
-    let runs: Result<Vec<RunRecord>, RunError> =
-        jobs.par_iter().map(|job| runner.run(job, options.recorder, options.log)).collect();
-    let runs = runs?;
+    let done =
+        runner.all(&jobs, Kept { recorder: options.recorder, log: options.log, results: true })?;
+    let (runs, measured): (Vec<RunRecord>, Vec<_>) = done.into_iter().flatten().unzip();
+    let real = real.map(|real| RealRuns {
+        machine: Machine::here(),
+        interrupted: real.interrupt.is_stopped(),
+        runs: measured.into_iter().flatten().collect(),
+    });
+    if runs.is_empty() {
+        return Err(RunError::Interrupted);
+    }
     let campaign = campaign(loaded, &workloads, runs);
-    Ok(Finished { campaign, searches, settings, workloads })
+    Ok(Finished { campaign, searches, settings, workloads, real })
+}
+
+/// The models of every sweep point, loaded once where points share them.
+fn models_of(
+    settings: &[Setting],
+    workloads: &[Vec<Workload>],
+) -> Result<Vec<Arc<Arithmetic>>, RunError> {
+    for (setting, workloads) in settings.iter().zip(workloads) {
+        real::check(setting, workloads)?;
+    }
+    let mut models: Vec<Arc<Arithmetic>> = Vec::new();
+    for (at, (setting, workloads)) in settings.iter().zip(workloads).enumerate() {
+        let same = |other: &&Setting| {
+            let names = |setting: &Setting| -> Vec<&str> {
+                setting.models.iter().map(|model| model.name).collect()
+            };
+            let weights = |setting: &Setting| setting.experiment.real.weights.clone();
+            names(other) == names(setting) && weights(other) == weights(setting)
+        };
+        let known = settings[..at].iter().position(|other| same(&other));
+        models.push(match known {
+            Some(known) => {
+                models[known].check(setting, workloads)?;
+                Arc::clone(&models[known])
+            }
+            None => Arc::new(Arithmetic::load(setting, workloads)?),
+        });
+    }
+    Ok(models)
 }
 
 fn campaign(loaded: &Loaded, workloads: &[Vec<Workload>], runs: Vec<RunRecord>) -> Campaign {
@@ -166,10 +258,11 @@ impl Runner<'_> {
                 jobs.extend((0..seeds).map(|seed| Job { point, system, seed, layout }));
             }
         }
-        let slim = RecorderOptions { timeline: 0, merge: true };
-        let rows: Result<Vec<Summary>, RunError> =
-            jobs.par_iter().map(|job| Ok(overall(&self.run(job, slim, None)?))).collect();
-        let mut rows = rows?.into_iter();
+        let recorder = RecorderOptions { timeline: 0, merge: true };
+        let slim = Kept { recorder, log: None, results: false };
+        let done = self.all(&jobs, slim)?.into_iter();
+        let rows: Option<Vec<Summary>> = done.map(|done| Some(overall(&done?.0))).collect();
+        let mut rows = rows.ok_or(RunError::Interrupted)?.into_iter();
         let mut rankings = Vec::new();
         let mut winners = Vec::new();
         for search in pending {
@@ -185,30 +278,99 @@ impl Runner<'_> {
         Ok((rankings, winners))
     }
 
-    fn run(
+    /// Runs jobs: all at once in virtual time, one after the other on real ranks. `None` for those that an interrupt left out.
+    fn all(&self, jobs: &[Job<'_>], kept: Kept<'_>) -> Result<Vec<Option<Done>>, RunError> {
+        let Some(ranks) = &self.ranks else {
+            let run = |job| Ok(Some((self.run(job, kept)?, None)));
+            return jobs.par_iter().map(run).collect();
+        };
+        let mut done: Vec<Option<Done>> = jobs.iter().map(|_| None).collect();
+        let mut order: Vec<usize> = (0..jobs.len()).collect();
+        // What drifts over time on this machine then hits all systems alike.
+        order.sort_by_key(|at| (jobs[*at].point, jobs[*at].seed));
+        for at in order {
+            if ranks.options.interrupt.is_stopped() {
+                break;
+            }
+            let (record, real) = self.run_on(ranks, &jobs[at], kept)?;
+            done[at] = Some((record, Some(real)));
+        }
+        Ok(done)
+    }
+
+    /// The system of a job, as before its first event.
+    fn system(&self, job: &Job<'_>) -> Result<BoxedSystem, InputError> {
+        let setting = &self.settings[job.point];
+        let builder = Builder::new(setting, &self.workloads[job.point], job.system);
+        match job.layout {
+            Some(layout) => builder.candidate(layout),
+            None => builder.kind(&setting.experiment.systems[job.system].kind),
+        }
+    }
+
+    fn run_on(
         &self,
+        ranks: &OnRanks<'_>,
         job: &Job<'_>,
-        recorder: RecorderOptions,
-        log: Option<&dyn Log>,
-    ) -> Result<RunRecord, RunError> {
+        kept: Kept<'_>,
+    ) -> Result<(RunRecord, RealRun), RunError> {
+        let setting = &self.settings[job.point];
+        let spec = &setting.experiment.systems[job.system];
+        let seed = setting.experiment.seeds[job.seed];
+        let layout = job.layout.map(StaticLayout::name);
+        let key = RunKey { point: job.point, system: &spec.name, seed, layout };
+        let is_lanes = matches!(job.layout, Some(StaticLayout::Lanes { .. }));
+        let dit = ranks.models[job.point].for_seed(seed);
+        let results = ranks.options.results.filter(|_| kept.results);
+        let mut sink = results.map(|results| results.open(&key, &dit));
+        let run = real::Run {
+            setting,
+            workload: &self.workloads[job.point][job.seed],
+            key: &key,
+            collectives: spec
+                .collectives
+                .unwrap_or_else(|| real::collectives_of(&spec.kind, is_lanes)),
+            dit,
+            results_kept: sink.is_some(),
+            recorder: kept.recorder,
+            interrupt: ranks.options.interrupt,
+        };
+        let mut logger = kept.log.map(|log| log.open(&key)).transpose()?;
+        let (mut unlogged, mut untaken) = ((), ());
+        let also: &mut dyn Observer = match &mut logger {
+            Some(logger) => &mut **logger,
+            None => &mut unlogged,
+        };
+        let sink: &mut dyn Sink = match &mut sink {
+            Some(sink) => &mut **sink,
+            None => &mut untaken,
+        };
+        (ranks.options.begun)(&key);
+        let done = real::run(&run, &|| self.system(job), also, sink);
+        logger.map(RunLog::finish).transpose()?;
+        (self.options.progress)(self.total);
+        done.map_err(|fault| match fault {
+            Fault::Input(error) => RunError::Input(error),
+            fault => RunError::Real { system: spec.name.clone(), seed, fault: Box::new(fault) },
+        })
+    }
+
+    fn run(&self, job: &Job<'_>, kept: Kept<'_>) -> Result<RunRecord, RunError> {
         let setting = &self.settings[job.point];
         let workload = &self.workloads[job.point][job.seed];
         let spec = &setting.experiment.systems[job.system];
         let seed = setting.experiment.seeds[job.seed];
-        let builder = Builder::new(setting, &self.workloads[job.point], job.system);
-        let system = match job.layout {
-            Some(layout) => builder.candidate(layout)?,
-            None => builder.kind(&spec.kind)?,
-        };
+        let system = self.system(job)?;
+        let charges = setting.charges_of(job.system)?;
         let layout = job.layout.map(StaticLayout::name);
         let key = RunKey { point: job.point, system: &spec.name, seed, layout };
-        let mut logger = log.map(|log| log.open(&key)).transpose()?;
+        let mut logger = kept.log.map(|log| log.open(&key)).transpose()?;
         let mut nothing = ();
         let also: &mut dyn Observer = match &mut logger {
             Some(logger) => &mut **logger,
             None => &mut nothing,
         };
-        let run = simulate(setting, workload, system, &key, recorder, also);
+        let run = simulate(setting, workload, system, &key, charges, kept.recorder, also);
         logger.map(RunLog::finish).transpose()?;
         (self.options.progress)(self.total);
         run.map_err(|error| RunError::Sim { system: spec.name.clone(), seed, error })

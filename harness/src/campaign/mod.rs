@@ -1,7 +1,7 @@
-//! Running an experiment: every system on every seed at every sweep point, in parallel.
+//! Running an experiment: every system on every seed at every sweep point, in parallel where time is virtual.
 //!
 //! Owns the expansion of an experiment into runs and the best-static search. Does not compute metrics
-//! and writes no file. Results do not depend on the number of threads.
+//! and writes no file. Simulated results do not depend on the number of threads.
 
 mod guard;
 mod jobs;
@@ -12,14 +12,15 @@ mod simulate;
 mod systems;
 
 pub use guard::Guard;
-pub use jobs::{Log, RunLog, RunOptions, run};
+pub use jobs::{Log, RunLog, RunOptions, run, run_real};
 pub use rebuild::{Rebuilt, rebuild, verify};
 pub use search::{Candidate, Search};
 pub use setting::Setting;
-pub use simulate::{RunKey, peak_memory, simulate};
+pub use simulate::{RunKey, peak_memory, shapes, simulate};
 pub use systems::{BoxedSystem, Builder};
 
 use crate::input::InputError;
+use crate::real::{Fault, RealRuns};
 use crate::record::Campaign;
 use crate::workload::Workload;
 use flexdit_sim::SimError;
@@ -34,6 +35,8 @@ pub struct Finished {
     pub settings: Vec<Setting>,
     /// Workloads by point, then seed.
     pub workloads: Vec<Vec<Workload>>,
+    /// What real runs measured beside their logs; `None` in virtual time.
+    pub real: Option<RealRuns>,
 }
 
 /// Why an experiment did not run to its end.
@@ -55,4 +58,17 @@ pub enum RunError {
         /// What happened.
         error: SimError,
     },
+    /// A run on real ranks could not go on, or is not to be trusted.
+    #[error("{system}, seed {seed}: {fault}")]
+    Real {
+        /// The system.
+        system: String,
+        /// The seed.
+        seed: u64,
+        /// What happened.
+        fault: Box<Fault>,
+    },
+    /// Stopped before there was anything to report.
+    #[error("interrupted before a run had ended")]
+    Interrupted,
 }

@@ -1,12 +1,13 @@
 //! What all runs of one sweep point share: models, prices, beliefs, charges.
 
-use crate::experiment::{Experiment, Loaded, ProfileRef};
+use crate::experiment::{CollectiveKind, Experiment, Loaded, ProfileRef};
 use crate::input::{Document, InputError};
 use crate::profile::load_book;
 use crate::workload::{self, Workload};
 use flexdit_core::cost::{CostBook, Estimator, ShapeCosts, TableEstimator};
 use flexdit_core::model::{self, GpuSpec, ModelSpec};
 use flexdit_core::{Bytes, Shape};
+use flexdit_sim::GroupSetup::FirstUse;
 use flexdit_sim::{Charges, FaultModel};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub struct Setting {
     pub static_estimator: Arc<TableEstimator>,
     /// What is charged beside stage times.
     pub charges: Charges,
+    /// The same for systems with `collectives: communicators`; `None` if the experiment does not price these.
+    pub communicator_charges: Option<Charges>,
     /// Whose prices of forming groups these are, and where they were measured; `None` if they were not.
     pub setup_source: Option<String>,
     /// How ranks fail.
@@ -57,8 +60,8 @@ impl Setting {
             None => book.clone(),
         };
         let cluster = &experiment.cluster;
-        let memory = cluster.memory.map_or(gpu.memory(), |size| size.0);
-        let memory = experiment.costs.memory.then_some(memory);
+        let memory = cluster.memory.map(|size| size.0).or(gpu.memory());
+        let memory = memory.filter(|_| experiment.costs.memory);
         let mut estimator =
             TableEstimator::new(beliefs, cluster.world).with_bias(experiment.estimates.bias);
         if let Some(degrees) = &cluster.degrees {
@@ -70,6 +73,9 @@ impl Setting {
         }
         let setup = experiment.costs.setup_prices(&loaded.folder, cluster.world)?;
         let charges = experiment.costs.charges(gpu, cluster.ranks_per_node, &setup);
+        let communicators = experiment.costs.communicator_prices(&loaded.folder, cluster.world)?;
+        let priced = |prices| experiment.costs.charges(gpu, cluster.ranks_per_node, &prices);
+        let communicator_charges = communicators.map(priced);
         let faults = experiment.costs.fault_model();
         Ok(Self {
             book: Arc::new(book),
@@ -83,10 +89,45 @@ impl Setting {
             models,
             gpu,
             charges,
+            communicator_charges,
             setup_source: setup.source,
             faults,
             memory,
         })
+    }
+
+    /// What virtual time charges a system.
+    ///
+    /// # Errors
+    /// The experiment prices no such collectives, or no migration.
+    pub fn charges_of(&self, system: usize) -> Result<&Charges, InputError> {
+        let is_first = |charges: &Charges| matches!(charges.group_setup, FirstUse { .. });
+        let refused = |key: &str, message: &str| Err(self.document.error(key, message));
+        if self.charges.migration.bytes_per_second == 0 {
+            let message = "cores have no published link: expected `costs.migration.bandwidth`";
+            return refused("costs.migration", message);
+        }
+        let key = format!("systems[{system}].collectives");
+        match (self.experiment.systems[system].collectives, &self.communicator_charges) {
+            (Some(CollectiveKind::Communicators), Some(charges)) if is_first(charges) => {
+                Ok(charges)
+            }
+            (Some(CollectiveKind::Communicators), Some(_)) => refused(
+                "costs.communicator_setup",
+                "expected first_use, or a profile of communicators",
+            ),
+            (Some(CollectiveKind::Communicators), None) if !is_first(&self.charges) => refused(
+                &key,
+                "communicators have no price: expected `costs.communicator_setup`, or first_use in \
+                 `costs.group_setup`",
+            ),
+            (Some(CollectiveKind::GroupFree), _) if is_first(&self.charges) => refused(
+                &key,
+                "`costs.group_setup` prices communicators: expected that price in \
+                 `costs.communicator_setup`",
+            ),
+            _ => Ok(&self.charges),
+        }
     }
 
     /// Ranks.

@@ -8,7 +8,7 @@ use crate::record::RunRecord;
 use crate::workload::Workload;
 use flexdit_core::migration::StateSpec;
 use flexdit_core::{Bytes, Command, Event, Nanos, Parallelism, Shape, Stage};
-use flexdit_sim::{Observer, SimError, Simulation};
+use flexdit_sim::{Charges, Observer, SimError, Simulation};
 
 /// Which run this is.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ impl Observer for Tee<'_> {
     }
 }
 
-/// Runs `system` over `workload` and records it; `also` sees every step.
+/// Runs `system` over `workload` at these charges and records it; `also` sees every step.
 ///
 /// # Errors
 /// As [`Simulation::run`].
@@ -45,6 +45,7 @@ pub fn simulate(
     workload: &Workload,
     mut system: BoxedSystem,
     key: &RunKey<'_>,
+    charges: &Charges,
     options: RecorderOptions,
     also: &mut dyn Observer,
 ) -> Result<RunRecord, SimError> {
@@ -61,7 +62,7 @@ pub fn simulate(
         setting.world(),
         input,
         setting.book.clone(),
-        setting.charges.clone(),
+        charges.clone(),
         setting.faults.clone(),
         key.seed,
     );
@@ -75,12 +76,12 @@ pub fn simulate(
         extrapolated: outcome.extrapolated,
         offered_load_realised: workload.offered_load_realised,
         closed_loop: workload.closed_loop.is_some(),
-        jittered: setting.charges.jitter > 0.0,
+        jittered: charges.jitter > 0.0,
     }))
 }
 
 /// The distinct shapes of a workload, ascending.
-fn shapes(workload: &Workload) -> Vec<Shape> {
+pub fn shapes(workload: &Workload) -> Vec<Shape> {
     let mut shapes: Vec<Shape> = workload.requests.iter().map(|request| request.shape).collect();
     shapes.sort_unstable();
     shapes.dedup();

@@ -57,6 +57,9 @@ pub enum Command {
     Completions(completions::Args),
 }
 
+/// Exit code of what was interrupted, as a shell's.
+pub const INTERRUPTED: u8 = 130;
+
 /// Runs one sub-command.
 pub fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {

@@ -1,21 +1,27 @@
 //! `flexdit run`: runs an experiment and writes its results.
 
-use flexdit::campaign::{self, Log, RunOptions};
+use flexdit::bench::machine::Machine;
+use flexdit::campaign::{self, Finished, Log, RunKey, RunOptions};
 use flexdit::experiment::Loaded;
 use flexdit::input::InputError;
 use flexdit::metrics::RecorderOptions;
 use flexdit::publish::{self, Check, FolderLog};
+use flexdit::real::{Interrupt, RealOptions};
 use flexdit::report;
-use flexdit::results::{ResultsFolder, remove_on_interrupt};
+use flexdit::results::{ResultsFolder, remove_on_interrupt, stop_on_interrupt};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Checks that hold are counted, not listed, beyond this many.
 const MOST_CHECKS: usize = 8;
 
 /// Run an experiment: every system on every seed, and write the comparison
+///
+/// With `--engine cpu` ranks are cores of this machine and everything is measured: the same file, systems and policies, real
+/// arithmetic, collectives and migration. Times of the workload are real times then.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -23,8 +29,11 @@ Examples:
   flexdit run exp.yaml --out results/heavy --set workload.target_load=1.2
   flexdit run exp.yaml --seeds 1..20 --set systems.elastic.elastic.policy=edf-greedy
   flexdit run exp.yaml --log --trace          replayable logs; traces for ui.perfetto.dev
+  flexdit run workloads/cpu/quickstart.yaml --engine cpu
 
-Exit codes: 0 done, 1 an `expect:` check failed or a run is stuck, 2 bad input.")]
+Exit codes: 0 done, 1 an `expect:` check failed or a run is stuck, 2 bad input, 130 interrupted. On Ctrl-C
+virtual time leaves nothing; real ranks stop at their next step and what was measured is written, marked
+as partial. A second Ctrl-C leaves nothing.")]
 pub struct Args {
     /// The experiment (YAML)
     #[arg(value_name = "EXP.yaml")]
@@ -44,9 +53,21 @@ pub struct Args {
     /// Write a trace of every system on the first seed
     #[arg(long)]
     trace: bool,
-    /// Threads; default: all cores. Results do not depend on it
+    /// What runs the experiment
+    #[arg(long, value_enum, default_value_t = Engine::Sim)]
+    engine: Engine,
+    /// Threads; default: all cores. Results do not depend on it; real runs go one after the other
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+}
+
+/// What runs an experiment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Engine {
+    /// Virtual time, at the prices of the profile
+    Sim,
+    /// Real ranks on the cores of this machine
+    Cpu,
 }
 
 /// Runs and reports.
@@ -57,12 +78,20 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let loaded = Loaded::read(&args.experiment, &overrides)?;
     let out = args.out.clone().unwrap_or_else(|| free_folder(&loaded.first().name));
-    let _ = remove_on_interrupt();
+    let interrupt = Arc::new(Interrupt::default());
+    let _ = match args.engine {
+        Engine::Sim => remove_on_interrupt(),
+        Engine::Cpu => stop_on_interrupt(&interrupt),
+    };
     let folder = ResultsFolder::create(&out)?;
-    let written = execute(&loaded, folder, args)?;
+    let written = execute(&loaded, folder, args, &interrupt)?;
     super::print(&text(&written.0, &written.1))?;
     let failed = written.1.iter().any(|check| !check.holds);
-    Ok(if failed { ExitCode::from(super::FAILED) } else { ExitCode::SUCCESS })
+    Ok(match (interrupt.is_stopped(), failed) {
+        (true, _) => ExitCode::from(super::INTERRUPTED),
+        (false, true) => ExitCode::from(super::FAILED),
+        (false, false) => ExitCode::SUCCESS,
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the manifest states how long the run took")]
@@ -70,11 +99,16 @@ fn execute(
     loaded: &Loaded,
     folder: ResultsFolder,
     args: &Args,
+    interrupt: &Interrupt,
 ) -> anyhow::Result<(publish::Written, Vec<Check>)> {
     let start = Instant::now();
     let bar = progress();
     let path = folder.path().to_owned();
     let log = FolderLog::new(&path, loaded);
+    let log = match args.engine {
+        Engine::Sim => log,
+        Engine::Cpu => log.measured_on(Machine::here().words()),
+    };
     let advance = |total: usize| {
         bar.set_length(total as u64);
         bar.inc(1);
@@ -86,13 +120,29 @@ fn execute(
     };
     let pool =
         rayon::ThreadPoolBuilder::new().num_threads(args.threads.map_or(0, usize::from)).build()?;
-    let finished = pool.install(|| campaign::run(loaded, &options))?;
+    let finished = match args.engine {
+        Engine::Sim => pool.install(|| campaign::run(loaded, &options))?,
+        Engine::Cpu => on_ranks(loaded, &options, interrupt, &bar)?,
+    };
     bar.set_message("writing the report");
-    let checks = publish::checks(&finished);
+    // Half an experiment holds or breaks no promise.
+    let checks = if interrupt.is_stopped() { Vec::new() } else { publish::checks(&finished) };
     let wall_s = start.elapsed().as_secs_f64();
     let written = pool.install(|| publish::write(folder, loaded, &finished, wall_s, args.trace))?;
     bar.finish_and_clear();
     Ok((written, checks))
+}
+
+/// Runs on real ranks, named on the bar.
+fn on_ranks(
+    loaded: &Loaded,
+    options: &RunOptions<'_>,
+    interrupt: &Interrupt,
+    bar: &ProgressBar,
+) -> anyhow::Result<Finished> {
+    let begun = |key: &RunKey<'_>| bar.set_message(format!("{}, seed {}", key.system, key.seed));
+    let real = RealOptions { interrupt, begun: &begun, results: None };
+    Ok(campaign::run_real(loaded, options, &real)?)
 }
 
 fn text(written: &publish::Written, checks: &[Check]) -> String {

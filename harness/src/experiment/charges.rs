@@ -14,7 +14,24 @@ impl Costs {
     /// # Errors
     /// A file of measured prices that cannot be read or does not have them.
     pub fn setup_prices(&self, folder: &Path, world: u16) -> Result<SetupPrices, InputError> {
-        let mode = match &self.group_setup {
+        Self::prices_of(&self.group_setup, folder, world)
+    }
+
+    /// What making communicators costs systems that are told to use them; `None` if the experiment does not say.
+    ///
+    /// # Errors
+    /// As [`Costs::setup_prices`].
+    pub fn communicator_prices(
+        &self,
+        folder: &Path,
+        world: u16,
+    ) -> Result<Option<SetupPrices>, InputError> {
+        let prices = |setup| Self::prices_of(setup, folder, world);
+        self.communicator_setup.as_ref().map(prices).transpose()
+    }
+
+    fn prices_of(setup: &GroupSetup, folder: &Path, world: u16) -> Result<SetupPrices, InputError> {
+        let mode = match setup {
             GroupSetup::Free => flexdit_sim::GroupSetup::Free,
             GroupSetup::PerUse(time) => flexdit_sim::GroupSetup::PerUse(time.0),
             GroupSetup::Fixed(time) => flexdit_sim::GroupSetup::Fixed(time.0),
@@ -28,7 +45,8 @@ impl Costs {
     }
 
     /// The charges on a cluster of this GPU, whose link is the bandwidth unless one is given, with so many
-    /// ranks a node (`None` means one node), and these prices of forming groups.
+    /// ranks a node (`None` means one node), and these prices of forming groups. The bandwidth is 0 where neither is
+    /// known: virtual time refuses that.
     pub fn charges(
         &self,
         gpu: &GpuSpec,
@@ -36,13 +54,13 @@ impl Costs {
         setup: &SetupPrices,
     ) -> Charges {
         let rate = |bandwidth: f64| libm::round(bandwidth).max(1.0) as u64;
-        let link = gpu.link_one_way();
-        let bandwidth = self.migration.bandwidth.map_or(link, |bandwidth| bandwidth.0);
+        let given = self.migration.bandwidth.map(|bandwidth| bandwidth.0);
+        let bandwidth = given.or(gpu.link_one_way());
         let stragglers = self.stragglers.on().cloned().unwrap_or_default();
         Charges {
             migration: MigrationCharge {
                 latency: self.migration.latency.0,
-                bytes_per_second: rate(bandwidth),
+                bytes_per_second: bandwidth.map_or(0, rate),
                 inter_node_bytes_per_second: rate(self.migration.inter_node_bandwidth.0),
                 occupies: match self.migration.occupy {
                     Occupy::Both => Occupies::Both,

@@ -13,7 +13,9 @@ pub struct Cluster {
     /// Number of ranks (GPUs); 1 to 1024.
     #[schemars(range(min = 1, max = 1024))]
     pub world: u16,
-    /// The GPU: h20, h100, h200, h800, a100, l20, b200 or gb200. Decides memory, link and which costs apply.
+    /// The GPU: h20, h100, h200, h800, a100, l20, b200 or gb200. Decides memory, link and which costs apply. Or `cpu`:
+    /// ranks are cores of the machine at hand, of which nothing is published: memory counts if `memory` is given, and
+    /// virtual time needs `costs.migration.bandwidth`.
     pub gpu: String,
     /// Ranks of one node, consecutive; default: the whole world. Copies between nodes take
     /// `costs.migration.inter_node_bandwidth`; a task over several nodes counts as extrapolated, since
@@ -21,7 +23,7 @@ pub struct Cluster {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub ranks_per_node: Option<u16>,
-    /// Memory of one rank; default: the GPU's.
+    /// Memory of one rank; default: the GPU's; for `cpu` none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Size>,
     /// Degrees that a policy may give a denoise task, ascending; default: powers of two up to the

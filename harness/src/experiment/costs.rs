@@ -18,6 +18,10 @@ pub struct Costs {
     pub migration: Migration,
     /// Forming the group of a multi-rank task.
     pub group_setup: GroupSetup,
+    /// Making communicators, for systems with `collectives: communicators`: `first_use`, or a profile of communicators.
+    /// Default: `group_setup`, if that is one of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub communicator_setup: Option<GroupSetup>,
     /// Overhead on every rank of a task before it computes; default 5us.
     pub launch: Duration,
     /// Time from when a task could begin on all its ranks until it does; queueing ahead does not hide it.
@@ -42,6 +46,7 @@ impl Default for Costs {
         Self {
             migration: Migration::default(),
             group_setup: GroupSetup::default(),
+            communicator_setup: None,
             launch: Duration(Nanos::from_micros(5)),
             start_delay: Duration::default(),
             control_plane: Duration(Nanos::from_micros(10)),

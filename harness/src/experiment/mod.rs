@@ -11,6 +11,7 @@ pub mod expect;
 mod feasible;
 mod load;
 mod profile;
+mod real;
 pub mod schema;
 mod system;
 mod validate;
@@ -25,9 +26,10 @@ pub use expect::Expectation;
 pub use feasible::check_workload;
 pub use load::{Loaded, Point};
 pub use profile::{ProfileFormat, ProfileImport, ProfileRef};
+pub use real::{Real, Weights};
 pub use system::{
-    BestStatic, ClassMap, ClassPool, Elastic, FixedPipeline, LanePolicy, Lanes, Legacy, ParamValue,
-    Routing, Rssp, SystemKind, SystemSpec,
+    BestStatic, ClassMap, ClassPool, CollectiveKind, Elastic, FixedPipeline, LanePolicy, Lanes,
+    Legacy, ParamValue, Routing, Rssp, SystemKind, SystemSpec,
 };
 
 use crate::workload::Named;
@@ -67,6 +69,9 @@ pub struct Experiment {
     /// What policies believe, where it differs from what is charged.
     #[serde(default)]
     pub estimates: Estimates,
+    /// How the experiment runs on real ranks (`flexdit run --engine cpu`); without effect in virtual time.
+    #[serde(default, skip_serializing_if = "Real::is_default")]
+    pub real: Real,
     /// Keys to vary, each with its values; every combination is run. A key is a dotted path as in
     /// `workload.target_load`, with list entries by index or by name (`systems.elastic.elastic.policy`).
     #[serde(default, skip_serializing_if = "Named::is_empty")]

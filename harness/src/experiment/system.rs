@@ -13,9 +13,24 @@ use std::fmt;
 pub struct SystemSpec {
     /// What tables, plots and checks call it; unique in the experiment.
     pub name: String,
+    /// How its ranks talk to each other. Default on real ranks: communicators for fixed pipelines (made at start-up),
+    /// group-free for lanes and elastic systems. In virtual time it decides which price of forming groups applies;
+    /// default there: `costs.group_setup`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collectives: Option<CollectiveKind>,
     /// What it is.
     #[serde(flatten)]
     pub kind: SystemKind,
+}
+
+/// How the ranks of a group talk to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CollectiveKind {
+    /// A group is a value: any task may name any ranks.
+    GroupFree,
+    /// A group has to make a communicator before its first collective, and keeps it.
+    Communicators,
 }
 
 /// What a system is.
@@ -240,11 +255,15 @@ impl<'de> Deserialize<'de> for SystemSpec {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SystemSpec, A::Error> {
-                let mut name = None;
+                let (mut name, mut collectives) = (None, None);
                 let mut kind: Option<SystemKind> = None;
                 while let Some(KindKey(key)) = map.next_key()? {
                     if key == "name" {
                         name = Some(map.next_value()?);
+                        continue;
+                    }
+                    if key == "collectives" {
+                        collectives = Some(map.next_value()?);
                         continue;
                     }
                     let next = read_kind(key, &mut map)?;
@@ -262,7 +281,7 @@ impl<'de> Deserialize<'de> for SystemSpec {
                         KINDS.join("`, `")
                     ))
                 })?;
-                Ok(SystemSpec { name, kind })
+                Ok(SystemSpec { name, collectives, kind })
             }
         }
         deserializer.deserialize_any(NameAndKind)
@@ -274,8 +293,17 @@ struct KindKey(&'static str);
 
 impl<'de> Deserialize<'de> for KindKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const KEYS: &[&str] =
-            &["name", KINDS[0], KINDS[1], KINDS[2], KINDS[3], KINDS[4], KINDS[5], KINDS[6]];
+        const KEYS: &[&str] = &[
+            "name",
+            "collectives",
+            KINDS[0],
+            KINDS[1],
+            KINDS[2],
+            KINDS[3],
+            KINDS[4],
+            KINDS[5],
+            KINDS[6],
+        ];
         let key = String::deserialize(deserializer)?;
         let known = KEYS.iter().find(|known| **known == key);
         known.map(|known| Self(known)).ok_or_else(|| D::Error::unknown_field(&key, KEYS))

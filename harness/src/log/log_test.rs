@@ -11,6 +11,7 @@ fn header() -> Header {
         seed: u64::MAX,
         layout: None,
         point: vec![("costs.launch".into(), "5us".into())],
+        measured_on: None,
         path: "a.yaml".into(),
         experiment: "name: a\n".into(),
     }

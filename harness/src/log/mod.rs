@@ -36,6 +36,9 @@ pub struct Header {
     pub layout: Option<String>,
     /// Values of the swept keys, as written.
     pub point: Vec<(String, String)>,
+    /// The machine, where ranks were real: instants are measured. Left out in virtual time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured_on: Option<String>,
     /// Path of the experiment file; paths in it are relative to its folder.
     pub path: String,
     /// Text of the experiment file.

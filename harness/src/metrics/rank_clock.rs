@@ -72,8 +72,9 @@ impl RankClocks {
         self.ranks[rank].inbox += 1;
     }
 
-    /// A task ended on the rank now; `computing` tells a computing rank from a held one.
+    /// A task ended on the rank now, or at its span's measured end; `computing` tells a computing rank from a held one.
     ///
+    /// What lies between a measured end and now is the control plane's, unless the rank had more in its inbox.
     /// Returns how long the task occupied the rank.
     pub(super) fn finish(&mut self, rank: usize, span: &Span, computing: bool) -> Nanos {
         if span.started < self.ranks[rank].edge {
@@ -81,7 +82,8 @@ impl RankClocks {
         }
         let started = span.started.max(self.ranks[rank].edge).min(self.now);
         self.settle_gap(rank, started);
-        let occupied = self.now - started;
+        let ended = span.ended.unwrap_or(self.now).clamp(started, self.now);
+        let occupied = ended - started;
         let setup = span.setup.min(occupied);
         let launch = span.launch.min(occupied - setup);
         let rest = occupied - setup - launch;
@@ -92,8 +94,11 @@ impl RankClocks {
         } else {
             self.time.held += rest;
         }
-        self.ranks[rank].edge = self.now;
+        self.ranks[rank].edge = ended;
         self.dequeue(rank);
+        if self.ranks[rank].inbox == 0 {
+            self.settle_gap(rank, self.now);
+        }
         occupied
     }
 

@@ -390,7 +390,9 @@ impl Recorder {
             let position = entry.group.iter().position(|member| *member == rank);
             let computing = position.is_some_and(|at| at < usize::from(entry.parallelism.degree()));
             let occupied = self.clocks.finish(rank.index(), span, computing);
-            entry.started = entry.started.min(now - occupied);
+            let ended = span.ended.unwrap_or(now).min(now);
+            entry.started = entry.started.min(ended.saturating_sub(occupied));
+            entry.ended = entry.ended.max(ended);
             entry.setup = entry.setup.max(span.setup);
             entry.launch = entry.launch.max(span.launch);
             if let Some(record) = self.requests.get_mut(request.index()).and_then(Option::as_mut) {
@@ -402,6 +404,7 @@ impl Recorder {
         } else {
             self.clocks.fail(rank.index());
             entry.failed = true;
+            entry.ended = now;
         }
         flight.pending -= 1;
         if flight.pending == 0 {
@@ -420,8 +423,8 @@ impl Recorder {
     /// Every rank of a task has reported.
     fn completed(&mut self, now: Nanos, mut span: SpanRecord) {
         span.started = span.started.min(now);
-        span.ended = now;
-        span.occupied = now - span.started;
+        span.ended = span.ended.max(span.started);
+        span.occupied = span.ended - span.started;
         let setup = u32::from(span.setup > Nanos::ZERO);
         self.group_setups += u64::from(setup);
         let Some(place) = self.place.get(span.request.index()).map(|place| *place as usize) else {

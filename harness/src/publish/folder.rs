@@ -6,7 +6,7 @@ use crate::campaign::Finished;
 use crate::experiment::{Experiment, GroupSetup, Loaded, ProfileRef};
 use crate::input::InputError;
 use crate::metrics::summarise;
-use crate::report::{self, ReportInput};
+use crate::report::{self, Label, ReportInput};
 use crate::results::{FileHash, Manifest, ResultsFolder, classes_table, summary_table};
 use crate::trace;
 use anyhow::Context as _;
@@ -121,7 +121,15 @@ fn manifest(loaded: &Loaded, finished: &Finished, wall_s: f64) -> anyhow::Result
         seeds: experiment.seeds.clone(),
         systems: experiment.systems.iter().map(|system| system.name.clone()).collect(),
         wall_s,
-        charges: serde_json::Value::Array(charges),
+        charges: if finished.real.is_some() {
+            serde_json::Value::Null
+        } else {
+            serde_json::Value::Array(charges)
+        },
+        label: if finished.real.is_some() { Label::Measured } else { Label::Simulated }
+            .name()
+            .to_owned(),
+        real: finished.real.as_ref().map(super::real::manifest),
         ..Manifest::here(&experiment.name)
     })
 }

@@ -13,12 +13,18 @@ use std::path::Path;
 pub struct FolderLog<'a> {
     folder: &'a Path,
     loaded: &'a Loaded,
+    measured_on: Option<String>,
 }
 
 impl<'a> FolderLog<'a> {
     /// Logs of the runs of `loaded` in `folder`.
     pub fn new(folder: &'a Path, loaded: &'a Loaded) -> Self {
-        Self { folder, loaded }
+        Self { folder, loaded, measured_on: None }
+    }
+
+    /// The same for runs on the real ranks of a machine.
+    pub fn measured_on(self, machine: String) -> Self {
+        Self { measured_on: Some(machine), ..self }
     }
 }
 
@@ -43,6 +49,7 @@ impl Log for FolderLog<'_> {
             seed: key.seed,
             layout: key.layout.clone(),
             point: point.sweep.0.clone(),
+            measured_on: self.measured_on.clone(),
             path: self.loaded.document.file.clone(),
             experiment: serde_yaml::to_string(&experiment).map_err(io::Error::other)?,
             ..Header::default()

@@ -7,6 +7,7 @@ mod checks;
 mod folder;
 mod log;
 mod notes;
+mod real;
 mod report;
 mod sources;
 

@@ -42,6 +42,9 @@ pub fn report_input(loaded: &Loaded, finished: &Finished, manifest: &Manifest) -
     input.label = Label::Simulated;
     input.setup = notes::setup(loaded, setting, &finished.workloads[point]);
     input.charges = notes::charges(setting);
+    if let Some(real) = &finished.real {
+        super::real::complete(&mut input, finished, real, point);
+    }
     input.profiles = sources::profiles(setting, &finished.workloads[point][0]);
     input.ranking = search.map(ranking);
     input.provenance = provenance(manifest);
@@ -81,9 +84,10 @@ fn lead(finished: &Finished, point: usize) -> Vec<String> {
     let models: Vec<&str> = setting.models.iter().map(|model| model.name).collect();
     let mut lead = Vec::new();
     lead.push(format!(
-        "{} compared in virtual time on the same requests for {} on {} x {}, {}. Fixed systems \
+        "{} compared {} on the same requests for {} on {} x {}, {}. Fixed systems \
          decide ranks and degree at start-up; elastic ones decide again at every task boundary.",
         count(experiment.systems.len(), "system"),
+        if finished.real.is_some() { "on real ranks" } else { "in virtual time" },
         models.join(", "),
         setting.world(),
         setting.gpu.name.to_uppercase(),

@@ -3,6 +3,8 @@
 
 use crate::metrics::Summary;
 use crate::plot::Figures;
+use crate::real::{OverheadRow, RankRow};
+use flexdit_core::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// Where a number comes from; printed beside every number of a report.
@@ -175,6 +177,17 @@ pub struct ProfileNote {
     pub extrapolated: bool,
 }
 
+/// What real ranks measured beside latencies, at the headline's sweep point.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MeasuredNote {
+    /// One row a system.
+    pub overheads: Vec<OverheadRow>,
+    /// One row a rank.
+    pub ranks: Vec<RankRow>,
+    /// Bytes of weights, which all ranks share.
+    pub weights: Bytes,
+}
+
 /// Everything one report says.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReportInput {
@@ -206,7 +219,10 @@ pub struct ReportInput {
     pub bounds: Vec<BoundRow>,
     /// Every assumption and charge, defaults included.
     pub charges: Vec<Charge>,
-    /// Where step times come from.
+    /// What real ranks measured; `None` in virtual time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<MeasuredNote>,
+    /// Where step times come from; on real ranks, what policies believe of them.
     pub profiles: Vec<ProfileNote>,
     /// What a reader must know before trusting a figure: fallbacks, illegal decisions, too few seeds.
     /// The renderer adds those that the metrics show (unfinished requests, fewer than five seeds).

@@ -13,6 +13,7 @@ mod headline;
 mod html;
 mod input;
 mod markdown;
+mod measured;
 mod pictures;
 #[cfg(test)]
 mod sample;
@@ -28,7 +29,8 @@ pub use files::{REPORT_JSON, ReportError, files, render};
 pub(crate) use format::{change, number, percent, times, with_interval};
 pub use html::html;
 pub use input::{
-    BoundRow, Charge, Fact, Label, ProfileNote, Ranking, RankingRow, ReportInput, Role, SystemNote,
+    BoundRow, Charge, Fact, Label, MeasuredNote, ProfileNote, Ranking, RankingRow, ReportInput,
+    Role, SystemNote,
 };
 pub use markdown::{markdown, render_table};
 pub use sections::document;

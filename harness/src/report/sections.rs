@@ -4,7 +4,7 @@ use super::document::{Block, Cell, Document, Section, Table};
 use super::format::{NONE, change, number, percent, times, with_interval};
 use super::input::{BoundRow, Fact, Label, ReportInput, Role};
 use super::sweep::{Sweep, SweepKind};
-use super::{headline, pictures, view};
+use super::{headline, measured, pictures, view};
 use crate::metrics::stats::MIN_SEEDS;
 use crate::record::RankTime;
 
@@ -30,6 +30,7 @@ pub fn document(input: &ReportInput) -> Document {
         warnings(input),
         Some(per_class(input)),
         rank_time(input),
+        measured::section(input),
         activity(input),
         sweep(input),
         ranking(input),
@@ -291,9 +292,10 @@ fn crossings(input: &ReportInput) -> Vec<String> {
                 };
                 lines.push(format!(
                     "Mean latency of {what} crosses at {} of about {}{unit} (derived: linear \
-                     between the simulated points {low} and {high}).",
+                     between the {} points {low} and {high}).",
                     sweep.key,
-                    number(value)
+                    number(value),
+                    input.label.name()
                 ));
             }
         }
@@ -454,7 +456,10 @@ fn profiles(input: &ReportInput) -> Option<Section> {
         return None;
     }
     let mut table = Table::new(
-        "Sources of step times",
+        match input.label {
+            Label::Measured => "What policies believe of step times",
+            _ => "Sources of step times",
+        },
         &["entries", "label", "source", "valid for", "used outside"],
     );
     for profile in &input.profiles {
@@ -478,11 +483,18 @@ fn rerun(input: &ReportInput) -> Section {
     if !input.provenance.is_empty() {
         blocks.push(Block::Table(facts("Versions and inputs", &input.provenance)));
     }
-    blocks.push(Block::Paragraph(
-        "Simulated results are exact: the same experiment file and seeds give the same figures on \
-         any machine. summary.csv and classes.csv beside this report hold every figure per seed, \
+    let again = match input.label {
+        Label::Measured => {
+            "These figures were taken with a clock, on one machine at one time: another run gives others."
+        }
+        _ => {
+            "Simulated results are exact: the same experiment file and seeds give the same figures on \
+             any machine."
+        }
+    };
+    blocks.push(Block::Paragraph(format!(
+        "{again} summary.csv and classes.csv beside this report hold every figure per seed, \
          report.json everything this page was made from."
-            .to_owned(),
-    ));
+    )));
     Section::new("How to run it again", blocks)
 }

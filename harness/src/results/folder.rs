@@ -1,11 +1,12 @@
 //! A folder that appears complete or not at all.
 
 use crate::input::InputError;
+use crate::real::Interrupt;
 use serde::Serialize;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use tempfile::TempDir;
 
 /// Temporary folders of this process that are not complete.
@@ -117,6 +118,21 @@ pub fn remove_on_interrupt() -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(|| {
         remove_unfinished();
         std::process::exit(130);
+    })
+}
+
+/// On Ctrl-C or termination, stops the campaign, whose results are then written as far as they are; on the second one, does
+/// as [`remove_on_interrupt`].
+///
+/// # Errors
+/// If a handler is already installed.
+pub fn stop_on_interrupt(campaign: &Arc<Interrupt>) -> Result<(), ctrlc::Error> {
+    let campaign = Arc::clone(campaign);
+    ctrlc::set_handler(move || {
+        if !campaign.stop() {
+            remove_unfinished();
+            std::process::exit(130);
+        }
     })
 }
 

@@ -50,7 +50,7 @@ pub struct Manifest {
     pub flexdit: String,
     /// Git revision of its source, `-dirty` when changed; `None` if not known.
     pub git_revision: Option<String>,
-    /// Where the numbers come from: `simulated`.
+    /// Where the numbers come from: `simulated` or `measured`.
     pub label: String,
     /// The experiment's name.
     pub name: String,
@@ -70,8 +70,11 @@ pub struct Manifest {
     pub written_unix_s: u64,
     /// Seconds that the run took.
     pub wall_s: f64,
-    /// Everything that was charged, defaults filled in.
+    /// Everything that was charged, defaults filled in; `null` on real ranks.
     pub charges: serde_json::Value,
+    /// Machine, cores and runs, where ranks were real.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub real: Option<serde_json::Value>,
 }
 
 impl Manifest {

@@ -20,7 +20,7 @@ mod manifest;
 mod parquet;
 mod tables;
 
-pub use folder::{ResultsFolder, remove_on_interrupt, remove_unfinished};
+pub use folder::{ResultsFolder, remove_on_interrupt, remove_unfinished, stop_on_interrupt};
 pub(crate) use manifest::unix_seconds;
 pub use manifest::{FileHash, Machine, Manifest, git_revision, sha256_hex};
 #[cfg(feature = "dataframe")]

@@ -33,7 +33,8 @@ pub struct Measured {
 }
 
 impl Measured {
-    pub(crate) fn merge(&mut self, other: &Self) {
+    /// Adds what other ranks, or another run, measured.
+    pub fn merge(&mut self, other: &Self) {
         self.gap_queued.merge(&other.gap_queued);
         self.wake.merge(&other.wake);
         self.gap_decided.merge(&other.gap_decided);

@@ -58,6 +58,9 @@ fn utilisation(gpu: &GpuSpec, mode: Mode) -> f64 {
 
 impl Analytic {
     /// The model with the calibration of its source note.
+    ///
+    /// # Panics
+    /// Where steps are asked of a `gpu` without published figures: cores are measured, not modelled.
     pub fn new(
         model: &'static ModelSpec,
         gpu: &'static GpuSpec,
@@ -77,10 +80,11 @@ impl Analytic {
         let forwards = if guided && layout.cfg < 2 { 2.0 } else { 1.0 };
         let ranks = f64::from(layout.sequence().max(1));
         let flops = self.model.flops(tokens, self.text_tokens);
-        let rate = self.gpu.tflops * 1e9 * self.utilisation;
+        let sheet = self.gpu.sheet.expect("published figures");
+        let rate = sheet.tflops * 1e9 * self.utilisation;
         let compute = (flops.shared / ranks + flops.repeated) / rate;
-        let weights = self.model.weights().0 as f64 / (self.gpu.memory_tb_per_s * 1e9);
-        let link = self.gpu.link_one_way() / 1e3 * self.link_efficiency;
+        let weights = self.model.weights().0 as f64 / (sheet.memory_tb_per_s * 1e9);
+        let link = sheet.link_gb_per_s * 1e9 / 2.0 / 1e3 * self.link_efficiency;
         let device = compute.max(weights) + self.exchanged_bytes(tokens, layout) / link;
         let per_layer = self.host_ms + self.host_doubling_ms * libm::log2(ranks);
         let host = per_layer * f64::from(self.model.layers());

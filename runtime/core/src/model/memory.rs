@@ -89,7 +89,7 @@ mod tests {
         let shape =
             Shape { height: 1536, width: 1536, frames: 1, text_tokens: 512, ..Shape::default() };
         let fits = |name: &str| {
-            let memory = gpu(name).expect("listed").memory();
+            let memory = gpu(name).and_then(|gpu| gpu.memory()).expect("published");
             qwen.check_memory(&shape, Stage::Denoise, &Parallelism::SINGLE, memory)
         };
         assert_eq!(fits("h20"), Ok(()));

@@ -9,7 +9,7 @@ pub mod infeasible;
 pub mod memory;
 pub mod zoo;
 
-pub use gpu::{GPUS, GpuSpec, Link, gpu};
+pub use gpu::{CPU, DataSheet, GPUS, GpuSpec, Link, gpu};
 pub use infeasible::Infeasible;
 pub use zoo::{MODELS, model};
 

@@ -80,7 +80,7 @@ impl Model {
 /// # Ok::<(), flexdit_ranks::dit::DitError>(())
 /// ```
 pub struct Dit {
-    models: Vec<Model>,
+    models: Arc<[Model]>,
     seed: u64,
     scratch: Vec<Mutex<Scratch>>,
 }
@@ -102,6 +102,11 @@ fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
+/// Buffers of every rank that a world may have.
+fn empty() -> Vec<Mutex<Scratch>> {
+    (0..Group::MAX).map(|_| Mutex::default()).collect()
+}
+
 /// Forwards a step.
 fn branches(shape: &Shape) -> usize {
     if shape.guidance { 2 } else { 1 }
@@ -120,8 +125,12 @@ impl Dit {
     /// [`DitError::Load`] with the model's name and what the kernels say of its configuration or its weights.
     pub fn load(sources: &[Source], seed: u64) -> Result<Self, DitError> {
         let models = sources.iter().map(Source::load).collect::<Result<_, _>>()?;
-        let scratch = (0..Group::MAX).map(|_| Mutex::default()).collect();
-        Ok(Self { models, seed, scratch })
+        Ok(Self { models, seed, scratch: empty() })
+    }
+
+    /// The same models for a run of another seed, with buffers of its own.
+    pub fn for_seed(&self, seed: u64) -> Self {
+        Self { models: Arc::clone(&self.models), seed, scratch: empty() }
     }
 
     /// The seed of a request's noise: what a picture's metadata names.

@@ -1,0 +1,68 @@
+//! What a report and a manifest say of real ranks.
+
+use crate::campaign::Finished;
+use crate::experiment::{CollectiveKind, Weights};
+use crate::real::RealRuns;
+use crate::report::{Fact, Label, MeasuredNote, ReportInput};
+
+/// Turns a report's input into one of measured runs: nothing was charged, everything was timed.
+pub fn complete(input: &mut ReportInput, finished: &Finished, real: &RealRuns, point: usize) {
+    let experiment = &finished.settings[point].experiment;
+    input.label = Label::Measured;
+    input.charges.clear();
+    let mut warnings = real.warnings(point, experiment.real.pin);
+    warnings.append(&mut input.warnings);
+    input.warnings = warnings;
+    for note in &mut input.systems {
+        let run = real.at(point).find(|run| run.system == note.name);
+        note.description += run.map_or("", |run| words(run.collectives));
+    }
+    let fact = |name: &str, value: String, label| Fact { name: name.to_owned(), value, label };
+    input.setup.push(fact("machine", real.machine.words(), Some(Label::Measured)));
+    let world = finished.settings[point].world();
+    let per_core = f64::from(world) / real.machine.cores.max(1) as f64;
+    input.setup.push(fact("ranks a core", format!("{per_core:.2}"), Some(Label::Measured)));
+    let weights = match &experiment.real.weights {
+        Weights::Seed(seed) => format!("random, seed {seed}"),
+        Weights::Folder(folder) => folder.display().to_string(),
+    };
+    input.setup.push(fact("weights", weights, None));
+    let weights = real.at(point).map(|run| run.weights).max().unwrap_or_default();
+    let (overheads, ranks) = (real.overheads(point), real.ranks(point));
+    input.measured = Some(MeasuredNote { overheads, ranks, weights });
+}
+
+fn words(collectives: CollectiveKind) -> &'static str {
+    match collectives {
+        CollectiveKind::GroupFree => "; group-free collectives",
+        CollectiveKind::Communicators => "; communicators over TCP",
+    }
+}
+
+/// Machine, cores and every run.
+pub fn manifest(real: &RealRuns) -> serde_json::Value {
+    let runs = real.runs.iter().map(|run| {
+        let outcome = &run.outcome;
+        let cores = outcome.ranks.iter().map(|rank| rank.pinned.as_ref().ok());
+        serde_json::json!({
+            "point": run.point,
+            "system": run.system,
+            "seed": run.seed,
+            "collectives": run.collectives,
+            "cores_of_ranks": cores.collect::<Vec<_>>(),
+            "end_ns": outcome.end,
+            "interrupted": outcome.interrupted,
+            "unfinished_requests": outcome.unfinished,
+            "failed_tasks": outcome.failed_tasks,
+            "resets": outcome.resets,
+            "peak_artifact_bytes": outcome.ranks.iter().map(|rank| rank.peak).max(),
+            "peak_buffer_bytes": run.scratch.iter().max(),
+            "weight_bytes": run.weights,
+        })
+    });
+    serde_json::json!({
+        "machine": real.machine,
+        "interrupted": real.interrupted,
+        "runs": runs.collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,115 @@
+//! The models of an experiment, ready to compute, or what is wrong with them at the place where it stands.
+
+use super::fits;
+use crate::campaign::Setting;
+use crate::experiment::Weights;
+use crate::input::{InputError, suggestion};
+use crate::workload::Workload;
+use flexdit_core::Group;
+use flexdit_core::model::CPU;
+use flexdit_kernels::pipeline::Config;
+use flexdit_ranks::dit::{self, Dit, Source};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The models of a sweep point, loaded once for all its runs.
+#[derive(Debug)]
+pub struct Arithmetic {
+    loaded: Dit,
+}
+
+/// Refuses what cannot run on this machine's cores, before any weight is made.
+///
+/// # Errors
+/// Another GPU than `cpu`, a model that the kernels do not have, faults, more ranks than a world may have, more memory than
+/// there is, a size that a model cannot make.
+pub fn check(setting: &Setting, workloads: &[Workload]) -> Result<(), InputError> {
+    let (experiment, document) = (&setting.experiment, &setting.document);
+    if setting.gpu.name != CPU {
+        let message = format!("expected `cpu` for real ranks, got `{}`", setting.gpu.name);
+        return Err(document.error("cluster.gpu", message));
+    }
+    if usize::from(setting.world()) > Group::MAX {
+        let message =
+            format!("expected at most {} real ranks, got {}", Group::MAX, setting.world());
+        return Err(document.error("cluster.world", message));
+    }
+    if experiment.costs.faults.on().is_some() {
+        let message = "ranks fail in virtual time only: remove it to run on real ranks";
+        return Err(document.error("costs.faults", message));
+    }
+    for (index, model) in setting.models.iter().enumerate() {
+        let Some(config) = Config::preset(model.name) else {
+            let known: Vec<&str> = flexdit_core::model::MODELS
+                .iter()
+                .map(|model| model.name)
+                .filter(|name| Config::preset(name).is_some())
+                .collect();
+            let (message, hint) = suggestion("executable model", model.name, &known);
+            return Err(InputError { hint, ..document.error(&model_key(setting, index), message) });
+        };
+        for class in workloads.iter().flat_map(|workload| &workload.classes) {
+            let shape = &class.shape;
+            let picture = [shape.frames, shape.height, shape.width].map(|n| n as usize);
+            if shape.model.index() == index
+                && let Err(error) = config.grid(picture)
+            {
+                let key = format!("workload.classes.{}", class.name);
+                return Err(document.error(&key, error.to_string()));
+            }
+        }
+    }
+    fits::check(setting, workloads, fits::available())
+}
+
+fn model_key(setting: &Setting, index: usize) -> String {
+    match setting.experiment.model {
+        Some(_) => "model".to_owned(),
+        None => format!("models[{index}]"),
+    }
+}
+
+impl Arithmetic {
+    /// Loads the models and checks every class of the workloads against them.
+    ///
+    /// # Errors
+    /// Weights that are missing or have another shape, by name; a class that a model cannot make.
+    pub fn load(setting: &Setting, workloads: &[Workload]) -> Result<Self, InputError> {
+        let (experiment, document) = (&setting.experiment, &setting.document);
+        let weights = |name: &str| match &experiment.real.weights {
+            Weights::Seed(seed) => dit::Weights::Seeded(*seed),
+            Weights::Folder(folder) => dit::Weights::Folder(at(setting, folder, name)),
+        };
+        let sources =
+            setting.models.iter().map(|model| Source::preset(model.name, weights(model.name)));
+        let sources: Result<Vec<_>, _> = sources.collect();
+        let loaded = sources.and_then(|sources| Dit::load(&sources, 0));
+        let loaded = loaded.map_err(|error| document.error("real.weights", error.to_string()))?;
+        let models = Self { loaded };
+        models.check(setting, workloads)?;
+        Ok(models)
+    }
+
+    /// Checks every class of the workloads against the models.
+    ///
+    /// # Errors
+    /// The first class that a model cannot make, with the reason.
+    pub fn check(&self, setting: &Setting, workloads: &[Workload]) -> Result<(), InputError> {
+        for class in workloads.iter().flat_map(|workload| &workload.classes) {
+            self.loaded.check_shape(&class.shape).map_err(|error| {
+                let key = format!("workload.classes.{}", class.name);
+                setting.document.error(&key, error.to_string())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The models for one run: noise and prompts follow from its seed.
+    pub fn for_seed(&self, seed: u64) -> Arc<Dit> {
+        Arc::new(self.loaded.for_seed(seed))
+    }
+}
+
+fn at(setting: &Setting, folder: &std::path::Path, model: &str) -> PathBuf {
+    setting.folder.join(folder).join(model)
+}

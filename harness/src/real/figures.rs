@@ -1,0 +1,246 @@
+//! What real runs measure beside their logs: the control plane, migration, memory of ranks, what went wrong.
+
+use super::run::Run;
+use crate::bench::machine::Machine;
+use crate::experiment::CollectiveKind;
+use flexdit_core::{Bytes, Nanos};
+use flexdit_ranks::{Histogram, Measured, Outcome};
+use serde::{Deserialize, Serialize};
+
+/// What one run left beside its log.
+#[derive(Clone, Debug)]
+pub struct RealRun {
+    /// Index of the sweep point.
+    pub point: usize,
+    /// The system's name.
+    pub system: String,
+    /// The seed.
+    pub seed: u64,
+    /// How its ranks talked to each other.
+    pub collectives: CollectiveKind,
+    /// What the driver measured.
+    pub outcome: Outcome,
+    /// Bytes of the kernels' buffers on each rank: the most that its tasks used.
+    pub scratch: Vec<Bytes>,
+    /// Bytes of weights, which all ranks share.
+    pub weights: Bytes,
+}
+
+impl RealRun {
+    pub(super) fn new(run: &Run<'_>, outcome: Outcome) -> Self {
+        let scratch = outcome.ranks.iter().map(|rank| run.dit.scratch_bytes(rank.rank)).collect();
+        Self {
+            point: run.key.point,
+            system: run.key.system.to_owned(),
+            seed: run.key.seed,
+            collectives: run.collectives,
+            weights: run.dit.weight_bytes(),
+            scratch,
+            outcome,
+        }
+    }
+}
+
+/// What a campaign of real runs left beside its logs.
+#[derive(Clone, Debug)]
+pub struct RealRuns {
+    /// The machine.
+    pub machine: Machine,
+    /// Whether the campaign was stopped before its end: its results are partial.
+    pub interrupted: bool,
+    /// Every run that took place, ordered by (point, system, seed).
+    pub runs: Vec<RealRun>,
+}
+
+/// A distribution of durations in microseconds; `None` where nothing was timed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// How many.
+    pub count: u64,
+    /// Their mean.
+    pub mean_us: Option<f64>,
+    /// What half of them do not pass (at most 1/32 too high).
+    pub p50_us: Option<f64>,
+    /// What 99 of 100 do not pass (at most 1/32 too high).
+    pub p99_us: Option<f64>,
+    /// The longest.
+    pub max_us: Option<f64>,
+}
+
+impl Spread {
+    fn of(histogram: &Histogram) -> Self {
+        let us = |time: Option<Nanos>| time.map(|time| time.0 as f64 / 1e3);
+        Self {
+            count: histogram.count(),
+            mean_us: us(histogram.mean()),
+            p50_us: us(histogram.percentile(50.0)),
+            p99_us: us(histogram.percentile(99.0)),
+            max_us: us(histogram.max()),
+        }
+    }
+}
+
+/// What one system's runs cost beside computing, all seeds of a sweep point pooled. *Measured.*
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OverheadRow {
+    /// The system.
+    pub system: String,
+    /// Gap between a task and the next on a rank, where that was queued by then.
+    pub gap_queued: Spread,
+    /// Gap where the rank had to wait for the system's decision, idle time included.
+    pub gap_decided: Spread,
+    /// From a task's entry into a waiting rank's inbox to its start.
+    pub wake: Spread,
+    /// A task's overhead before its computing.
+    pub launch: Spread,
+    /// Forming groups, tasks on several ranks only.
+    pub setup: Spread,
+    /// From the end of computing until the result can be read.
+    pub publish: Spread,
+    /// A call of the system.
+    pub planning: Spread,
+    /// Arrivals against the workload's times.
+    pub lateness: Spread,
+    /// A rank's part of a migration, waiting for the source included.
+    pub pull: Spread,
+    /// Bytes that migrations copied.
+    pub pulled: u64,
+    /// Bytes a second while copying.
+    pub bandwidth: Option<f64>,
+    /// Overhead of tasks and gaps between queued ones, relative to computing.
+    pub overhead: Option<f64>,
+}
+
+/// One rank, all runs of a sweep point pooled. *Measured.*
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RankRow {
+    /// The rank.
+    pub rank: u16,
+    /// The core that it kept to; `None` if it was not pinned.
+    pub core: Option<usize>,
+    /// Most bytes of artifacts at one time.
+    pub artifacts: Bytes,
+    /// Most bytes of the kernels' buffers.
+    pub scratch: Bytes,
+    /// Times that its thread was lost.
+    pub lost: u32,
+}
+
+impl RealRuns {
+    /// The runs of a sweep point.
+    pub fn at(&self, point: usize) -> impl Iterator<Item = &RealRun> {
+        self.runs.iter().filter(move |run| run.point == point)
+    }
+
+    /// What each system cost beside computing at a sweep point, in the order of the runs.
+    pub fn overheads(&self, point: usize) -> Vec<OverheadRow> {
+        let mut names: Vec<&str> = self.at(point).map(|run| run.system.as_str()).collect();
+        names.dedup();
+        names.into_iter().map(|name| self.overhead(point, name)).collect()
+    }
+
+    fn overhead(&self, point: usize, system: &str) -> OverheadRow {
+        let mut all = Measured::default();
+        let (mut planning, mut lateness) = (Histogram::default(), Histogram::default());
+        for run in self.at(point).filter(|run| run.system == system) {
+            all.merge(&run.outcome.measured);
+            planning.merge(&run.outcome.planning);
+            lateness.merge(&run.outcome.lateness);
+        }
+        OverheadRow {
+            system: system.to_owned(),
+            gap_queued: Spread::of(&all.gap_queued),
+            gap_decided: Spread::of(&all.gap_decided),
+            wake: Spread::of(&all.wake),
+            launch: Spread::of(&all.launch),
+            setup: Spread::of(&all.setup),
+            publish: Spread::of(&all.publish),
+            planning: Spread::of(&planning),
+            lateness: Spread::of(&lateness),
+            pull: Spread::of(&all.pull),
+            pulled: all.pulled.0,
+            bandwidth: all.pull_bandwidth(),
+            overhead: all.overhead(),
+        }
+    }
+
+    /// Each rank at a sweep point.
+    pub fn ranks(&self, point: usize) -> Vec<RankRow> {
+        let mut rows: Vec<RankRow> = Vec::new();
+        for run in self.at(point) {
+            for (rank, scratch) in run.outcome.ranks.iter().zip(&run.scratch) {
+                let at = rank.rank.index();
+                if rows.len() <= at {
+                    rows.push(RankRow { rank: rank.rank.0, ..RankRow::default() });
+                    rows[at].core = rank.pinned.as_ref().ok().copied();
+                }
+                let row = &mut rows[at];
+                row.core = row.core.filter(|core| rank.pinned.as_ref() == Ok(core));
+                row.artifacts = row.artifacts.max(rank.peak);
+                row.scratch = row.scratch.max(*scratch);
+                row.lost += u32::from(rank.lost);
+            }
+        }
+        rows
+    }
+
+    /// What a reader must know before trusting the figures of a sweep point; one sentence each.
+    pub fn warnings(&self, point: usize, asked_to_pin: bool) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.interrupted {
+            warnings.push(
+                "The campaign was interrupted: runs are missing or end early, so no figure here is \
+                 that of the whole experiment."
+                    .to_owned(),
+            );
+        }
+        let world = self.at(point).map(|run| run.outcome.ranks.len()).max().unwrap_or(0);
+        let cores = self.machine.cores;
+        if world > cores {
+            warnings.push(format!(
+                "{world} ranks share {cores} cores: times say little about ranks that have a core \
+                 each. Pictures, commands and checks are as good as ever."
+            ));
+        }
+        if cfg!(debug_assertions) {
+            warnings.push(
+                "The program was built without optimisation: its own times mean little.".to_owned(),
+            );
+        }
+        if !asked_to_pin {
+            warnings.push("Ranks were not pinned to cores, as the experiment asks.".to_owned());
+        }
+        let ranks = self.at(point).flat_map(|run| &run.outcome.ranks);
+        let mut refused = ranks.filter_map(|rank| Some((rank.rank, rank.pinned.as_ref().err()?)));
+        if let Some((rank, why)) = refused.next().filter(|_| asked_to_pin) {
+            warnings.push(format!("Ranks were not pinned to cores; {rank}: {why}."));
+        }
+        for run in self.at(point) {
+            warnings.extend(run.warnings());
+        }
+        warnings
+    }
+}
+
+impl RealRun {
+    fn warnings(&self) -> Vec<String> {
+        let (outcome, mut warnings) = (&self.outcome, Vec::new());
+        let name = format!("{}, seed {}", self.system, self.seed);
+        if outcome.interrupted {
+            let left = outcome.unfinished;
+            warnings.push(format!("{name}: interrupted with {left} requests unfinished."));
+        }
+        if outcome.failed_tasks > 0 {
+            let first = outcome.failures.first().map_or("", String::as_str);
+            let count = outcome.failed_tasks;
+            warnings.push(format!("{name}: {count} tasks failed; first: {first}."));
+        }
+        if let Some(late) = outcome.lateness.percentile(99.0).filter(|late| *late > LATE) {
+            warnings.push(format!("{name}: arrivals were up to {late} late (p99)."));
+        }
+        warnings
+    }
+}
+
+/// Arrivals later than this are worth a warning.
+const LATE: Nanos = Nanos::from_millis(10);

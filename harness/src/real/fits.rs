@@ -1,0 +1,75 @@
+//! Whether a run fits into the memory of this machine, before any weight is made.
+
+use crate::campaign::Setting;
+use crate::input::InputError;
+use crate::workload::Workload;
+use flexdit_core::Bytes;
+use flexdit_core::migration::StateSpec;
+use flexdit_kernels::model::Split;
+use flexdit_kernels::pipeline::Config;
+
+/// Memory that processes may still take: of the machine and of the control group, whichever is less; `None` where the system
+/// does not tell.
+pub fn available() -> Option<Bytes> {
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let machine = read("/proc/meminfo").and_then(|text| of_meminfo(&text));
+    let number = |path: &str| read(path)?.trim().parse::<u64>().ok();
+    let limit = number("/sys/fs/cgroup/memory.max");
+    let used = number("/sys/fs/cgroup/memory.current").unwrap_or(0);
+    let group = limit.map(|limit| Bytes(limit.saturating_sub(used)));
+    [machine, group].into_iter().flatten().min()
+}
+
+fn of_meminfo(text: &str) -> Option<Bytes> {
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(Bytes(kib * 1024))
+}
+
+/// What the workload's shapes need on all ranks together: weights once, and for each rank the hungriest stage at the
+/// narrowest layout with the state of one request. *Derived.*
+pub fn needs(setting: &Setting, workloads: &[Workload]) -> Bytes {
+    let configs: Vec<Option<Config>> =
+        setting.models.iter().map(|model| Config::preset(model.name)).collect();
+    let weights: u64 = configs.iter().flatten().map(Config::weight_bytes).sum();
+    let mut rank = 0;
+    for class in workloads.iter().flat_map(|workload| &workload.classes) {
+        let shape = &class.shape;
+        let Some(Some(config)) = configs.get(shape.model.index()) else { continue };
+        let picture = [shape.frames, shape.height, shape.width].map(|length| length as usize);
+        let memory = config.memory(picture, shape.text_tokens as usize, Split::ALONE, 1);
+        let state = StateSpec::of(setting.models[shape.model.index()], shape);
+        let state = state.map_or(0, |state| state.latents().0 + state.embedding.0);
+        rank = rank.max(memory.map_or(0, |memory| memory.rank) + state);
+    }
+    Bytes(weights + rank * u64::from(setting.world()))
+}
+
+/// Refuses a run that needs more than there is.
+pub(super) fn check(
+    setting: &Setting,
+    workloads: &[Workload],
+    available: Option<Bytes>,
+) -> Result<(), InputError> {
+    let (Some(available), needs) = (available, needs(setting, workloads)) else { return Ok(()) };
+    if needs <= available {
+        return Ok(());
+    }
+    let ranks = setting.world();
+    let message = format!(
+        "{ranks} ranks need {needs} (weights, and each its largest stage); {available} are available"
+    );
+    Err(setting.document.error("cluster.world", message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_word_for_free_memory_is_understood() {
+        let text = "MemTotal:       16384 kB\nMemAvailable:    8192 kB\n";
+        assert_eq!(of_meminfo(text), Some(Bytes(8192 * 1024)));
+        assert_eq!(of_meminfo("MemTotal: 1 kB\n"), None);
+    }
+}

@@ -1,0 +1,56 @@
+//! An experiment on real ranks: everything between an [`Experiment`](crate::experiment::Experiment) and
+//! [`Driver`](flexdit_ranks::Driver).
+//!
+//! Owns which arithmetic and which collectives a system gets, whether a run fits this machine, one run with its record,
+//! and what is measured beside the log. Systems, workloads, recorder and log are those of virtual time. Invariant: every
+//! real run's log is replayed into a fresh system and held against the checks of simulated runs before anything is said of it.
+
+mod arithmetic;
+mod fabric;
+mod figures;
+mod fits;
+mod interrupt;
+mod run;
+
+pub use arithmetic::{Arithmetic, check};
+pub use fabric::Communicators;
+pub use figures::{OverheadRow, RankRow, RealRun, RealRuns, Spread};
+pub use fits::{available, needs};
+pub use interrupt::Interrupt;
+pub use run::{Fault, Run, run};
+
+use crate::campaign::RunKey;
+use crate::experiment::{CollectiveKind, SystemKind};
+use flexdit_ranks::Sink;
+use flexdit_ranks::dit::Dit;
+use std::sync::Arc;
+
+/// Takes the results of runs.
+pub trait Results: Sync {
+    /// Starts taking those of one run, which this arithmetic makes.
+    fn open(&self, key: &RunKey<'_>, dit: &Arc<Dit>) -> Box<dyn Sink>;
+}
+
+/// How a campaign runs on real ranks.
+pub struct RealOptions<'a> {
+    /// Stops it.
+    pub interrupt: &'a Interrupt,
+    /// Called when a run begins.
+    pub begun: &'a (dyn Fn(&RunKey<'_>) + Sync),
+    /// Takes the results, if they are wanted.
+    pub results: Option<&'a dyn Results>,
+}
+
+/// The collectives that a kind of system uses on real ranks unless it says otherwise: what it would use in production.
+/// A search runs fixed pipelines and lanes; each gets its own.
+pub fn collectives_of(kind: &SystemKind, is_lanes: bool) -> CollectiveKind {
+    match kind {
+        SystemKind::Lanes(_) | SystemKind::Elastic(_) => CollectiveKind::GroupFree,
+        SystemKind::BestStatic(_) if is_lanes => CollectiveKind::GroupFree,
+        SystemKind::FixedPipeline(_)
+        | SystemKind::Legacy(_)
+        | SystemKind::Rssp(_)
+        | SystemKind::ClassMap(_)
+        | SystemKind::BestStatic(_) => CollectiveKind::Communicators,
+    }
+}
