@@ -197,3 +197,44 @@ fn an_interrupt_ends_the_run_and_writes_what_was_measured() {
     let report = fs::read_to_string(folder.path().join("out/report.md")).unwrap();
     assert!(report.contains("The campaign was interrupted"), "{report}");
 }
+
+#[test]
+fn virtual_time_is_held_against_real_ranks() {
+    let folder = tempfile::tempdir().unwrap();
+    let from = EXPERIMENT.find("systems:").unwrap();
+    let systems = "costs: {migration: {bandwidth: 5GB/s}}\nsystems:\n  \
+                   - {name: fixed, fixed-pipeline: {degree: 2}}\n  \
+                   - {name: elastic, elastic: {policy: edf-best-fit}}\n";
+    let path = write(folder.path(), &[(&EXPERIMENT[from..], systems)]);
+    let args = ["validate", &path, "--seeds", "1,2", "--out", "out"];
+    let (code, out, error) = flexdit(folder.path(), &args);
+    assert_eq!(code, 0, "{out}{error}");
+    let csv = fs::read_to_string(folder.path().join("out/validation.csv")).unwrap();
+    let rows: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    // Two systems, five metrics and two classes each; pairs of two seeds and two repeats.
+    assert_eq!(rows.len(), 1 + 2 * 7, "{csv}");
+    assert_eq!(rows[1][..3], ["fixed", "", "latency_ms_mean"]);
+    assert_eq!(rows[1][8], "4", "{csv}");
+    let report = fs::read_to_string(folder.path().join("out/report.md")).unwrap();
+    for words in ["Errors (derived)", "real (measured)", "What virtual time charged"] {
+        assert!(report.contains(words), "{words}: {report}");
+    }
+    // Prices that nobody measured are off by more than nothing.
+    let (code, out, _) = flexdit(folder.path(), &["validate", &path, "--tolerance", "0"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("beyond the tolerance: latency_ms_mean of fixed"), "{out}");
+}
+
+#[test]
+fn a_search_or_a_single_repeat_cannot_be_validated() {
+    let folder = tempfile::tempdir().unwrap();
+    let best = ("lanes: {policy: fcfs, degree: 1, run_ahead: true}", "best-static: {}");
+    let path = write(folder.path(), &[best]);
+    let (code, _, error) = flexdit(folder.path(), &["validate", &path]);
+    assert_eq!(code, 2, "{error}");
+    assert!(error.contains("systems[1].best-static: each engine would choose"), "{error}");
+    let path = write(folder.path(), &[]);
+    let (code, _, error) = flexdit(folder.path(), &["validate", &path, "--repeats", "1"]);
+    assert_eq!(code, 2, "{error}");
+    assert!(error.contains("--repeats: expected at least 2"), "{error}");
+}

@@ -25,6 +25,7 @@ pub mod report;
 pub mod reproduce;
 pub mod results;
 pub mod trace;
+pub mod validation;
 pub mod workload;
 
 /// The worked examples of the guide for contributors, compiled and run as tests.

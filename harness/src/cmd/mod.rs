@@ -10,6 +10,7 @@ mod replay;
 mod report;
 mod reproduce;
 mod run;
+mod validate;
 mod workload;
 
 use clap::{Parser, Subcommand};
@@ -42,6 +43,7 @@ Start with `flexdit explain` for the vocabulary and `flexdit policies` for what 
 pub enum Command {
     Run(run::Args),
     Workload(workload::Args),
+    Validate(validate::Args),
     Report(report::Args),
     Reproduce(reproduce::Args),
     Bench(bench::Args),
@@ -65,6 +67,7 @@ pub fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => run::run(&args),
         Command::Workload(args) => workload::run(&args),
+        Command::Validate(args) => validate::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Reproduce(args) => reproduce::run(&args),

@@ -1,0 +1,119 @@
+//! `flexdit validate`: virtual time against real ranks.
+
+use anyhow::Context as _;
+use flexdit::campaign::RunKey;
+use flexdit::experiment::Loaded;
+use flexdit::input::InputError;
+use flexdit::real::{Interrupt, RealOptions};
+use flexdit::report::render;
+use flexdit::results::{FileHash, Manifest, ResultsFolder, remove_on_interrupt};
+use flexdit::validation::{self, Validation};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Run an experiment in virtual time and on real ranks, and say how far the prediction is off
+///
+/// Both engines see the same requests at the same times. Prices and charges come from the profile; nothing is fitted to the
+/// runs. Every real run is made at least twice: their difference is the noise that no prediction can beat.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  flexdit validate workloads/cpu/quickstart.yaml
+  flexdit validate exp.yaml --profile measured.yaml --seeds 1..5 --tolerance 0.05
+
+Exit codes: 0 done, 1 beyond the tolerance or a run is stuck, 2 bad input, 130 interrupted (nothing is left).")]
+pub struct Args {
+    /// The experiment (YAML); its cluster is `gpu: cpu`
+    #[arg(value_name = "EXP.yaml")]
+    experiment: PathBuf,
+    /// Take stage prices and charges from this profile, as `flexdit profile` writes it
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
+    /// Times that every real run is made
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    repeats: usize,
+    /// Fail if mean or p95 latency of a system is off by more than this share of the real one
+    #[arg(long, value_name = "SHARE")]
+    tolerance: Option<f64>,
+    /// Results folder; must not exist. Default: results/NAME-validation, numbered if that exists
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Seeds instead of the experiment's: `7`, `1,2,5` or `1..20` (both ends included)
+    #[arg(long, value_name = "SEEDS")]
+    seeds: Option<String>,
+    /// Set a key of the experiment, as in `workload.target_load=0.5`; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+/// Runs both and reports.
+#[expect(clippy::disallowed_methods, reason = "the manifest states how long it took")]
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut overrides = args.overrides.clone();
+    if let Some(seeds) = &args.seeds {
+        overrides.push(format!("seeds={}", super::run::seed_list(seeds)?));
+    }
+    if let Some(profile) = &args.profile {
+        let path = absolute(profile)?;
+        overrides.push(format!("profile={path}"));
+        overrides.push(format!("costs.measured={path}"));
+    }
+    let loaded = Loaded::read(&args.experiment, &overrides)?;
+    validation::check(&loaded, args.repeats)?;
+    let name = format!("{}-validation", loaded.first().name);
+    let out = args.out.clone().unwrap_or_else(|| super::run::free_folder(&name));
+    let _ = remove_on_interrupt();
+    let folder = ResultsFolder::create(&out)?;
+    let start = Instant::now();
+    let bar = super::run::progress();
+    let advance = |total: usize| {
+        bar.set_length(total as u64);
+        bar.inc(1);
+    };
+    let begun = |key: &RunKey<'_>| bar.set_message(format!("{}, seed {}", key.system, key.seed));
+    let interrupt = Interrupt::default();
+    let real = RealOptions { interrupt: &interrupt, begun: &begun, results: None };
+    let found = validation::validate(&loaded, args.repeats, &real, &advance)?;
+    bar.finish_and_clear();
+    write(&folder, &loaded, &found, start.elapsed().as_secs_f64())?;
+    let written = folder.commit().context("the results")?;
+    super::print(&validation::text(&found))?;
+    let beyond = args.tolerance.map_or(Vec::new(), |tolerance| found.beyond(tolerance));
+    for row in &beyond {
+        super::print(&format!("beyond the tolerance: {} of {}\n", row.metric, row.system))?;
+    }
+    super::print(&format!("\nwritten: {}\n", written.join("report.html").display()))?;
+    Ok(if beyond.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(super::FAILED) })
+}
+
+/// The path from the root: the experiment's own paths start at its folder.
+fn absolute(path: &Path) -> Result<String, InputError> {
+    let unreadable = |error| InputError::io(path, "find the profile", &error);
+    Ok(std::path::absolute(path).map_err(unreadable)?.display().to_string())
+}
+
+fn write(
+    folder: &ResultsFolder,
+    loaded: &Loaded,
+    found: &Validation,
+    wall_s: f64,
+) -> anyhow::Result<()> {
+    folder.write("validation.csv", &validation::csv(found))?;
+    folder.write_json("validation.json", found)?;
+    for (path, bytes) in render(&validation::document(found))? {
+        folder.write(&path, &String::from_utf8_lossy(&bytes))?;
+    }
+    let bytes = std::fs::read(&loaded.document.file)?;
+    let experiment = loaded.first();
+    let manifest = Manifest {
+        experiment: FileHash::of(loaded.document.file.clone(), &bytes),
+        label: "simulated and measured".to_owned(),
+        seeds: experiment.seeds.clone(),
+        systems: experiment.systems.iter().map(|system| system.name.clone()).collect(),
+        wall_s,
+        ..Manifest::here(&experiment.name)
+    };
+    folder.write_json("manifest.json", &manifest)?;
+    Ok(())
+}

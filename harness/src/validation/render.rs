@@ -1,0 +1,213 @@
+//! A validation as a report, as CSV and for a terminal.
+
+use super::Validation;
+use super::rows::Row;
+use crate::real::Spread;
+use crate::report::{Block, Cell, Document, Section, Table, number, percent, plain, wrapped};
+use std::fmt::Write as _;
+
+/// The report.
+pub fn document(validation: &Validation) -> Document {
+    let mut sections = vec![Section::new(
+        "Simulated against real",
+        vec![Block::Paragraph(READING.to_owned()), Block::Table(errors(validation))],
+    )];
+    if !validation.warnings.is_empty() {
+        let blocks = vec![Block::List(validation.warnings.clone())];
+        sections.push(Section { warning: true, ..Section::new("Warnings", blocks) });
+    }
+    let classes = classes(validation);
+    if !classes.rows.is_empty() {
+        sections.push(Section::new("Classes", vec![Block::Table(classes)]));
+    }
+    sections.push(Section::new(
+        "Charges",
+        vec![
+            Block::Paragraph(CHARGES.to_owned()),
+            Block::Table(charged(validation)),
+            Block::Table(measured(validation)),
+        ],
+    ));
+    Document {
+        title: format!("{}: virtual time against real ranks", validation.name),
+        lead: vec![lead(validation)],
+        sections,
+    }
+}
+
+const READING: &str = "An error is (simulated - real) / real, of SLO attainment the difference in percentage points; it is derived \
+                       from pairs of runs of one seed. Brackets are 95 % bootstrap intervals over the pairs, with five or more. Noise is how far two real \
+                       runs of one seed are apart, in the mean: no simulator can be expected to be nearer than that. Drift is what \
+                       remains of it with its sign.";
+
+const CHARGES: &str = "What virtual time charges beside stages, the same for every system and run, and what these real runs measured of it. \
+                       Nothing was fitted to them.";
+
+fn lead(validation: &Validation) -> String {
+    format!(
+        "The same requests at the same times in virtual time, once, and on real ranks, {} times: measured on {}.",
+        validation.repeats, validation.machine
+    )
+}
+
+/// `mean latency (ms)` of a metric's key.
+fn words(metric: &str) -> &str {
+    match metric {
+        "latency_ms_mean" => "mean latency (ms)",
+        "latency_ms_p50" => "p50 latency (ms)",
+        "latency_ms_p95" => "p95 latency (ms)",
+        "throughput_rps" => "throughput (req/s)",
+        "slo_attainment" => "SLO attainment",
+        other => other,
+    }
+}
+
+fn errors(validation: &Validation) -> Table {
+    let columns =
+        ["system", "metric", "#simulated", "#real (measured)", "#error", "#noise", "#drift"];
+    let mut table = Table::new("Errors (derived)", &columns);
+    for row in validation.rows.iter().filter(|row| row.class.is_none()) {
+        let mut cells = vec![row.system.clone().into(), words(&row.metric).into()];
+        cells.extend(figures(row));
+        table.row(cells);
+    }
+    table
+}
+
+fn classes(validation: &Validation) -> Table {
+    let columns =
+        ["system", "class", "#simulated", "#real (measured)", "#error", "#noise", "#drift"];
+    let mut table = Table::new("Errors of mean latency by class (ms; derived)", &columns);
+    for row in &validation.rows {
+        let Some(class) = &row.class else { continue };
+        let mut cells = vec![row.system.clone().into(), class.clone().into()];
+        cells.extend(figures(row));
+        table.row(cells);
+    }
+    table
+}
+
+fn figures(row: &Row) -> [Cell; 5] {
+    let is_share = row.metric == "slo_attainment";
+    let value = |value: Option<f64>| -> Cell {
+        value.map_or("n/a".into(), |v| if is_share { percent(v) } else { number(v) }.into())
+    };
+    let unit = if is_share { "pp" } else { "%" };
+    let signed = |value: f64| format!("{:+.1} {unit}", value * 100.0);
+    let error = match (row.error, row.error_range) {
+        (None, _) => "n/a".into(),
+        (Some(error), None) => signed(error).into(),
+        (Some(error), Some((low, high))) => Cell {
+            text: signed(error),
+            detail: format!("[{:+.1}, {:+.1}]", low * 100.0, high * 100.0),
+        },
+    };
+    [
+        value(row.simulated),
+        value(row.real),
+        error,
+        row.noise.map_or("n/a".into(), |noise| format!("{:.1} {unit}", noise * 100.0).into()),
+        row.drift.map_or("n/a".into(), |drift| signed(drift).into()),
+    ]
+}
+
+fn charged(validation: &Validation) -> Table {
+    let mut table = Table::new("What virtual time charged", &["what", "value", "label", "why"]);
+    for charge in &validation.charges {
+        let label = charge.label.map_or("chosen", crate::report::Label::name);
+        table.row(vec![
+            charge.name.clone().into(),
+            charge.value.clone().into(),
+            label.into(),
+            charge.note.clone().into(),
+        ]);
+    }
+    table
+}
+
+fn measured(validation: &Validation) -> Table {
+    let columns = [
+        "system",
+        "#launch",
+        "#publish",
+        "#group set-up",
+        "#gap, queued",
+        "#wake",
+        "#planning",
+        "#pull",
+    ];
+    let mut table = Table::new("What the first real runs measured (us, mean / p99)", &columns);
+    let pair = |spread: &Spread| -> Cell {
+        match (spread.mean_us, spread.p99_us) {
+            (Some(mean), Some(p99)) => format!("{} / {}", number(mean), number(p99)).into(),
+            _ => "n/a".into(),
+        }
+    };
+    for row in &validation.overheads {
+        let spreads = [
+            &row.launch,
+            &row.publish,
+            &row.setup,
+            &row.gap_queued,
+            &row.wake,
+            &row.planning,
+            &row.pull,
+        ];
+        let mut cells: Vec<Cell> = vec![row.system.clone().into()];
+        cells.extend(spreads.map(pair));
+        table.row(cells);
+    }
+    table
+}
+
+/// One line a row; errors as shares.
+pub fn csv(validation: &Validation) -> String {
+    let mut out =
+        "system,class,metric,simulated,real,error,error_low,error_high,samples,noise,drift\n"
+            .to_owned();
+    let cell = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+    for row in &validation.rows {
+        let class = row.class.as_deref().unwrap_or_default();
+        let range = row.error_range;
+        let _ = writeln!(
+            out,
+            "{},{},{},{},{},{},{},{},{},{},{}",
+            quoted(&row.system),
+            quoted(class),
+            row.metric,
+            cell(row.simulated),
+            cell(row.real),
+            cell(row.error),
+            cell(range.map(|range| range.0)),
+            cell(range.map(|range| range.1)),
+            row.samples,
+            cell(row.noise),
+            cell(row.drift),
+        );
+    }
+    out
+}
+
+/// A name as CSV wants it.
+fn quoted(name: &str) -> String {
+    match name.contains([',', '"', '\n']) {
+        true => format!("\"{}\"", name.replace('"', "\"\"")),
+        false => name.to_owned(),
+    }
+}
+
+/// The errors in plain text.
+pub fn text(validation: &Validation) -> String {
+    let mut table = errors(validation);
+    for cell in table.rows.iter_mut().flatten().filter(|cell| !cell.detail.is_empty()) {
+        cell.text = format!("{} {}", cell.text, cell.detail);
+    }
+    let mut out = format!("{}\n\n{}\n", wrapped(&lead(validation), 100, ""), plain(&table));
+    if !validation.warnings.is_empty() {
+        out.push('\n');
+    }
+    for warning in &validation.warnings {
+        let _ = writeln!(out, "note: {}", wrapped(warning, 100, "      "));
+    }
+    out
+}
