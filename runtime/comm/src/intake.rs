@@ -6,6 +6,7 @@ use crate::exchange::{Intake, Read};
 use crate::lane::{Call, LaneOf};
 use crate::membership::{Membership, bit};
 use crate::memory::Memory;
+use crate::message::Message;
 use crate::reduce;
 use crate::rules::Rules;
 use flexdit_core::Rank;
@@ -91,6 +92,8 @@ pub(crate) struct Sum<'a> {
     /// Bytes that are added up.
     at: usize,
     missing: u64,
+    /// The peers' pieces that were found last, in group order.
+    pieces: SmallVec<[Message; 8]>,
 }
 
 /// Bytes added up at a time: sums and addends stay in the first-level cache.
@@ -104,7 +107,7 @@ impl<'a> Sum<'a> {
         into: &'a mut [u8],
     ) -> Self {
         let missing = member.mask() & !bit(member.rank_at(member.index()));
-        Self { member, dtype, own, into, at: 0, missing }
+        Self { member, dtype, own, into, at: 0, missing, pieces: SmallVec::new() }
     }
 
     /// Looks for the pieces that are missing; returns how far all of them reach.
@@ -115,16 +118,18 @@ impl<'a> Sum<'a> {
     ) -> Result<usize, CommError> {
         let tag = lane.tag(call, self.into.len() as u64);
         let mut end = self.into.len();
+        self.pieces.clear();
         for peer in self.member.group().iter().filter(|peer| **peer != lane.me) {
             if let Some(piece) = lane.expect(call, *peer, tag, self.at)? {
                 self.missing &= !bit(*peer);
                 end = end.min(piece.begin as usize + piece.length as usize);
+                self.pieces.push(piece);
             }
         }
         Ok(end)
     }
 
-    /// Adds up everything before `end`, and acknowledges the pieces that end there.
+    /// Adds up everything before `end`, of which all have sent pieces, and acknowledges those that end there.
     fn add<M: Memory, R: Rules>(
         &mut self,
         lane: &mut LaneOf<M, R>,
@@ -132,9 +137,7 @@ impl<'a> Sum<'a> {
         end: usize,
         read: &mut Read,
     ) -> Result<(), CommError> {
-        let tag = lane.tag(call, self.into.len() as u64);
         let mut sums = std::mem::take(&mut lane.sums);
-        let begun = self.at;
         while self.at < end {
             let length = BLOCK.min(end - self.at);
             self.add_block(lane, call, length, &mut sums)?;
@@ -142,10 +145,10 @@ impl<'a> Sum<'a> {
         }
         lane.sums = sums;
         let me = lane.me;
-        for peer in self.member.group().iter().filter(|peer| **peer != me) {
-            let piece = lane.expect(call, *peer, tag, begun)?.expect("looked for before");
+        let peers = self.member.group().iter().filter(|peer| **peer != me);
+        for (peer, piece) in peers.zip(&self.pieces) {
             if piece.begin as usize + piece.length as usize == end {
-                lane.acknowledge(*peer, &piece, read);
+                lane.acknowledge(*peer, piece, read);
                 self.missing |= bit(*peer);
             }
         }
@@ -159,20 +162,21 @@ impl<'a> Sum<'a> {
         length: usize,
         sums: &mut Vec<f32>,
     ) -> Result<(), CommError> {
-        let (tag, dtype) = (lane.tag(call, self.into.len() as u64), self.dtype);
+        let dtype = self.dtype;
         let range = self.at..self.at + length;
         sums.clear();
         // The identity of addition: 0 + (-0) would be 0.
         sums.resize(length / dtype.size(), -0.0);
+        let mut pieces = self.pieces.iter();
         for (index, peer) in self.member.group().iter().enumerate() {
             if index == self.member.index() {
                 let own = self.own.map_or(&self.into[range.clone()], |own| &own[range.clone()]);
                 reduce::accumulate(dtype, sums, own);
                 continue;
             }
-            let piece = lane.expect(call, *peer, tag, self.at)?.expect("looked for before");
+            let piece = pieces.next().expect("a piece of every peer");
             let part = (self.at - piece.begin as usize, length);
-            lane.read(call, *peer, &piece, part, |addend| {
+            lane.read(call, *peer, piece, part, |addend| {
                 reduce::accumulate(dtype, sums, addend);
             })?;
         }

@@ -36,8 +36,9 @@ impl Message {
     /// The message of seven words, unless they are none.
     pub(crate) fn decode(words: [u64; 7]) -> Option<Self> {
         let [sequence, key, kind, bytes, location, length, begin] = words;
-        let op = Op::ALL.into_iter().find(|op| *op as u64 == kind & 0xff)?;
-        let dtype = DType::ALL.into_iter().find(|d| *d as u64 == kind >> 8 & 0xff)?;
+        // The kinds count from 1, the types from 0, in order.
+        let op = *Op::ALL.get(((kind & 0xff) as usize).checked_sub(1)?)?;
+        let dtype = *DType::ALL.get((kind >> 8 & 0xff) as usize)?;
         let tag = Tag { sequence, index: (kind >> 16) as u32, op, dtype, bytes, key };
         let location = if location & ADDRESS == 0 {
             Location::Heap(location)
@@ -70,5 +71,11 @@ mod tests {
             assert_eq!(Message::decode(message.encode()), Some(message));
         }
         assert_eq!(Message::decode([0; 7]), None);
+        for (at, op) in Op::ALL.into_iter().enumerate() {
+            assert_eq!(op as usize, at + 1);
+        }
+        for (at, dtype) in DType::ALL.into_iter().enumerate() {
+            assert_eq!(dtype as usize, at);
+        }
     }
 }
