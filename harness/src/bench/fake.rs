@@ -70,7 +70,7 @@ impl Contender for Fake {
         let group = &self.groups[&id];
         let index = group.iter().position(|rank| *rank == self.rank).unwrap();
         let Self { post, spoil, .. } = self;
-        body(&mut FakeGroup { post, group, index, sequence, ordinal: 0, spoil: *spoil })
+        body(&mut FakeGroup { post, group, index, sequence, ordinal: 0, pairs: 0, spoil: *spoil })
     }
 
     fn release(&mut self, id: usize) -> Result<(), CommError> {
@@ -85,20 +85,30 @@ struct FakeGroup<'a> {
     index: usize,
     sequence: u64,
     ordinal: u32,
+    /// Operations of pairs, which the other members do not count.
+    pairs: u32,
     spoil: bool,
 }
 
 impl FakeGroup<'_> {
     fn exchange(&mut self, to: &[(usize, &[u8])], from: &[usize]) -> Vec<Vec<u8>> {
         self.ordinal += 1;
+        self.letters(self.ordinal, to, from)
+    }
+
+    fn pair(&mut self, to: &[(usize, &[u8])], from: &[usize]) -> Vec<Vec<u8>> {
+        self.pairs += 1;
+        self.letters(self.pairs | 1 << 31, to, from)
+    }
+
+    fn letters(&self, ordinal: u32, to: &[(usize, &[u8])], from: &[usize]) -> Vec<Vec<u8>> {
         let mine = self.group[self.index].0;
         for (to, data) in to {
-            let address = (self.sequence, self.ordinal, mine, self.group[*to].0);
+            let address = (self.sequence, ordinal, mine, self.group[*to].0);
             self.post.send(address, data);
         }
-        let receive = |from: &usize| {
-            self.post.receive((self.sequence, self.ordinal, self.group[*from].0, mine))
-        };
+        let receive =
+            |from: &usize| self.post.receive((self.sequence, ordinal, self.group[*from].0, mine));
         let mut letters: Vec<Vec<u8>> = from.iter().map(receive).collect();
         if let Some(byte) = letters.first_mut().and_then(|letter| letter.first_mut()) {
             *byte ^= u8::from(self.spoil);
@@ -201,12 +211,12 @@ impl Collectives for FakeGroup<'_> {
     }
 
     fn put(&mut self, to: usize, data: &[u8]) -> Result<(), CommError> {
-        self.exchange(&[(to, data)], &[]);
+        self.pair(&[(to, data)], &[]);
         Ok(())
     }
 
     fn get(&mut self, from: usize, data: &mut [u8]) -> Result<(), CommError> {
-        let letter = self.exchange(&[], &[from]);
+        let letter = self.pair(&[], &[from]);
         data.copy_from_slice(&letter[0]);
         Ok(())
     }

@@ -109,6 +109,23 @@ pub fn pin(_: usize) -> bool {
     false
 }
 
+/// Whether this process runs with real-time priority, so that ordinary programs do not interrupt it, as `chrt -f 50` makes
+/// it. Processes and threads that it starts do the same.
+pub fn is_realtime() -> bool {
+    std::fs::read_to_string("/proc/self/stat").is_ok_and(|stat| policy(&stat).is_some_and(is_fixed))
+}
+
+/// `SCHED_FIFO` or `SCHED_RR`.
+fn is_fixed(policy: u32) -> bool {
+    matches!(policy, 1 | 2)
+}
+
+/// The scheduling policy in the text of `/proc/PID/stat`: field 41, counted behind the name, which may hold anything.
+fn policy(stat: &str) -> Option<u32> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(41 - 3)?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +136,14 @@ mod tests {
         assert_eq!(date(951_782_400), "2000-02-29");
         assert_eq!(date(1_795_262_399), "2026-11-21");
         assert_eq!(date(1_798_761_600), "2027-01-01");
+    }
+
+    #[test]
+    fn the_scheduling_policy_is_read_behind_any_name() {
+        let numbers: Vec<String> = (4..=52).map(|field| field.to_string()).collect();
+        let stat = format!("7 (a b) c) S {}", numbers.join(" "));
+        assert_eq!(policy(&stat), Some(41));
+        assert_eq!((policy("7 (x) S 1"), is_fixed(1), is_fixed(0)), (None, true, false));
     }
 
     #[test]

@@ -3,9 +3,9 @@
 //! Data is filled before the barrier and checked after the clock was read, so neither is timed. Every repetition has
 //! its own part of the buffers, so every byte of every repetition is checked.
 
-use super::clock;
+use super::clock::{self, Moment};
 use super::contender::Contender;
-use super::gate::{Gate, Stopped};
+use super::gate::{Gate, LEAD_NS, Stopped};
 use super::pattern::{Repetition, mix};
 use super::plan::{Act, Operation, Plan, Turn};
 use flexdit_comm::{Collectives, CommError, DType};
@@ -82,6 +82,17 @@ pub fn measure(
     Ok(samples)
 }
 
+/// Time from when the members of a warm run agree on an instant until it, so that all have heard of it.
+const WARM_LEAD_NS: u64 = 20_000;
+
+/// What was timed in a turn.
+#[derive(Clone, Copy, Debug, Default)]
+struct Timed {
+    nanos: u64,
+    /// How much too late this rank started.
+    late: u64,
+}
+
 struct Worker<'a> {
     plan: &'a Plan,
     rank: Rank,
@@ -97,14 +108,48 @@ impl Worker<'_> {
         self.buffers.fill(&repetitions);
         let start = gate.enter(at)?;
         clock::wait_until(start, self.crowded);
-        let begun = clock::now();
-        let counted = self.act(turn, sequence, &repetitions)?;
-        let nanos = clock::now().since(begun);
+        let Timed { nanos, late } = match turn.act {
+            Act::Run { warm: true, .. } => self.warm_run(turn.group, sequence, &repetitions)?,
+            _ => {
+                let begun = clock::now();
+                let counted = self.act(turn, sequence, &repetitions)?;
+                let nanos = if counted { clock::now().since(begun) } else { 0 };
+                Timed { nanos, late: begun.since(start) }
+            }
+        };
         gate.leave(at);
         let (checked, wrong) = self.buffers.check(&repetitions);
-        let nanos = if counted { nanos } else { 0 };
-        let late = begun.since(start);
         Ok(Sample { turn: at as u32, nanos, late, checked, wrong })
+    }
+
+    /// Everything twice on the same buffers: once to warm them, the caches and the peers, and once timed. Results are spoilt
+    /// in between, and the members agree on another instant.
+    fn warm_run(
+        &mut self,
+        group: u32,
+        sequence: u64,
+        repetitions: &[Repetition],
+    ) -> Result<Timed, CommError> {
+        let Self { buffers, contender, crowded, .. } = self;
+        let lead = if *crowded { LEAD_NS } else { WARM_LEAD_NS };
+        let mut timed = Timed::default();
+        contender.run(group as usize, sequence, &mut |group| {
+            let mut parts = buffers.parts();
+            repetitions.iter().try_for_each(|one| call(group, one, parts.next(one)))?;
+            buffers.spoil(repetitions);
+            // The slowest to spoil says when.
+            group.barrier()?;
+            let mut start = clock::now().after(lead).0.to_ne_bytes();
+            group.broadcast(0, &mut start)?;
+            let start = Moment(u64::from_ne_bytes(start));
+            clock::wait_until(start.min(clock::now().after(LEAD_NS)), *crowded);
+            let mut parts = buffers.parts();
+            let begun = clock::now();
+            repetitions.iter().try_for_each(|one| call(group, one, parts.next(one)))?;
+            timed = Timed { nanos: clock::now().since(begun), late: begun.since(start) };
+            Ok(())
+        })?;
+        Ok(timed)
     }
 
     /// The repetitions of a turn that this rank takes part in.
@@ -116,7 +161,7 @@ impl Worker<'_> {
             Some(Repetition { op, bytes, degree, index, seed: mix(self.plan.seed ^ mix(seed)) })
         };
         match &turn.act {
-            Act::Run { op, bytes, count } => (0..u64::from(*count))
+            Act::Run { op, bytes, count, .. } => (0..u64::from(*count))
                 .filter_map(|i| data(turn.group, *op, *bytes, sequence << 24 | i))
                 .collect(),
             Act::Stream { op, bytes, groups, .. } => (sequence..)
@@ -241,6 +286,15 @@ impl Buffers {
             one.fill(out, &mut self.receive[receive..receive + receives]);
             send += sends.next_multiple_of(LINE);
             receive += receives.next_multiple_of(LINE);
+        }
+    }
+
+    /// Spoils the results, for another time on the same buffers.
+    fn spoil(&mut self, repetitions: &[Repetition]) {
+        let mut at = 0;
+        for one in repetitions {
+            one.spoil(&mut self.receive[at..at + one.receives()]);
+            at += one.receives().next_multiple_of(LINE);
         }
     }
 

@@ -55,13 +55,10 @@ impl Repetition {
         }
     }
 
-    /// Fills both buffers for the call: what is sent, and in `receive` what is worked on in place or else the opposite
-    /// of the result, so that a byte that is not written is seen.
+    /// Fills both buffers for the call: what is sent, and `receive` as [`spoil`](Self::spoil) does.
     pub fn fill(&self, send: &mut [u8], receive: &mut [u8]) {
         let Self { op, degree, index, .. } = *self;
         match op {
-            Operation::Broadcast if index == 0 => return self.expect(receive),
-            Operation::AllReduce => return self.numbers(index, 0, receive),
             Operation::ReduceScatter => self.numbers(index, 0, send),
             Operation::AllToAll => {
                 let share = self.bytes / degree;
@@ -71,8 +68,21 @@ impl Repetition {
             }
             _ => self.words(index, 0, send),
         }
-        self.expect(receive);
-        receive.iter_mut().for_each(|byte| *byte = !*byte);
+        self.spoil(receive);
+    }
+
+    /// Fills the buffer of the result: with what is worked on in place, or else the opposite of the result, so that a byte
+    /// that is not written is seen.
+    pub fn spoil(&self, receive: &mut [u8]) {
+        let Self { op, index, .. } = *self;
+        match op {
+            Operation::Broadcast if index == 0 => self.expect(receive),
+            Operation::AllReduce => self.numbers(index, 0, receive),
+            _ => {
+                self.expect(receive);
+                receive.iter_mut().for_each(|byte| *byte = !*byte);
+            }
+        }
     }
 
     /// How many bytes of the result are wrong. `scratch` is as long as the result.

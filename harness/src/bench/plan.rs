@@ -115,6 +115,8 @@ pub enum Act {
         bytes: u64,
         /// How often.
         count: u32,
+        /// Whether all of it is done once before, untimed and on the same buffers, so that what is timed is warm.
+        warm: bool,
     },
     /// Run an operation on one group after another without waiting for anybody in between; members of the turn's
     /// group that are not in a group pass over it.
@@ -180,7 +182,7 @@ impl Plan {
     /// Adds: form the group, run an operation on it `warm_up` times, in one turn each.
     pub fn prepare(&mut self, group: u32, op: Operation, bytes: u64, warm_up: u32) {
         self.turn(group, Act::Form);
-        self.turn(group, Act::Run { op, bytes, count: warm_up });
+        self.turn(group, Act::Run { op, bytes, count: warm_up, warm: false });
     }
 }
 

@@ -1,7 +1,7 @@
 //! What produced a benchmark's results: program, machine, command, and what could not take part.
 
 use super::launch::{Contestant, Setting};
-use super::machine::Machine;
+use super::machine::{self, Machine};
 use serde::{Deserialize, Serialize};
 
 /// What produced a benchmark's results.
@@ -19,6 +19,9 @@ pub struct Provenance {
     pub machine: Machine,
     /// Whether ranks were pinned to cores, round robin.
     pub pinned: bool,
+    /// Whether ranks had real-time priority.
+    #[serde(default)]
+    pub realtime: bool,
     /// Seed of groups and data.
     pub seed: u64,
     /// Seconds that the benchmark took.
@@ -39,6 +42,7 @@ impl Provenance {
             command: std::env::args().collect(),
             machine: Machine::here(),
             pinned: setting.pin,
+            realtime: machine::is_realtime(),
             seed,
             wall_s: 0.0,
             absent: left_out.filter_map(missing).collect(),
@@ -70,6 +74,11 @@ impl Provenance {
                       switched off. Expect more spread."
                 .to_owned(),
         });
+        if self.realtime {
+            lines.push(
+                "Ranks had real-time priority: no ordinary program of this machine interrupted them.".to_owned(),
+            );
+        }
         if !self.optimised {
             lines.push("The program was built without optimisation: times mean little.".to_owned());
         }

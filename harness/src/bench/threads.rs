@@ -85,7 +85,9 @@ mod tests {
             plan.turn(id, Act::Form);
             for op in Operation::ALL {
                 let bytes = op.rounded(96, degree);
-                plan.turn(id, Act::Run { op, bytes, count: 3 });
+                for warm in [false, true] {
+                    plan.turn(id, Act::Run { op, bytes, count: 3, warm });
+                }
             }
         }
         let stream = Act::Stream {
@@ -103,12 +105,12 @@ mod tests {
         let plan = plan();
         let ranks = run(&plan, &Setting::default(), Fake::world(3, false)).unwrap();
         let turns: Vec<usize> = ranks.iter().map(|rank| rank.samples.len()).collect();
-        assert_eq!(turns, [19, 10, 19]);
+        assert_eq!(turns, [35, 18, 35]);
         let samples = || ranks.iter().flat_map(|rank| &rank.samples);
         assert_eq!(samples().map(|sample| sample.wrong).sum::<u64>(), 0);
-        // 3 x (2 + 2 + 2 + 1 + 2 + 1 + 2) buffers of 96 for two, the same in thirds for three; then the stream.
-        let pair = 3 * 96 * (4 * 2 + 1 + 1 + 2);
-        let trio = 3 * 96 * (4 * 3 + 1 + 1 + 3);
+        // 2 x 3 x (2 + 2 + 2 + 1 + 2 + 1 + 2) buffers of 96 for two, the same in thirds for three; then the stream.
+        let pair = 6 * 96 * (4 * 2 + 1 + 1 + 2);
+        let trio = 6 * 96 * (4 * 3 + 1 + 1 + 3);
         let stream = 48 * (2 * 2 + 3 * 3);
         assert_eq!(samples().map(|sample| sample.checked).sum::<u64>(), pair + trio + stream);
     }

@@ -21,7 +21,7 @@ pub struct Mark {
     pub count: u32,
 }
 
-/// One operation over all sizes in a fresh world, and the mark of each turn; `None` for turns that warm up.
+/// One operation over all sizes in a fresh world, and the mark of each turn; `None` for turns that are not sampled.
 pub fn schedule(spec: &Spec, op: Operation, round: usize) -> (Plan, Vec<Option<Mark>>) {
     let seed = spec.seed ^ (round as u64 + 1) << 32 ^ (op as u64) << 56;
     let mut plan = Plan::new(spec.ranks, seed);
@@ -33,9 +33,9 @@ pub fn schedule(spec: &Spec, op: Operation, round: usize) -> (Plan, Vec<Option<M
         let used_bytes = op.rounded(bytes, spec.ranks);
         let count = batch(used_bytes);
         let mark = Mark { bytes, used_bytes, count };
-        for at in 0..=spec.batches_of(bytes) {
-            plan.turn(group, Act::Run { op, bytes: used_bytes, count });
-            marks.push((at > 0).then_some(mark));
+        for _ in 0..spec.batches_of(bytes) {
+            plan.turn(group, Act::Run { op, bytes: used_bytes, count, warm: true });
+            marks.push(Some(mark));
         }
     }
     plan.turn(group, Act::Release);
@@ -90,9 +90,10 @@ impl Collector {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::plan::Turn;
 
     #[test]
-    fn every_size_is_warmed_up_once_and_sampled_as_often_as_asked() {
+    fn every_size_is_sampled_warm_and_as_often_as_asked() {
         let spec = Spec { sizes: vec![64, 8 << 20], batches: 8, ranks: 3, ..Spec::quick() };
         let (plan, marks) = schedule(&spec, Operation::AllToAll, 0);
         assert_eq!(plan.turns.len(), marks.len());
@@ -101,6 +102,8 @@ mod tests {
         let mut expected = vec![(64, 60, 256); 8];
         expected.extend([(8 << 20, (8 << 20) / 12 * 12, 1); 2]);
         assert_eq!(told, expected);
+        let is_cold = |turn: &Turn| matches!(turn.act, Act::Run { warm: false, .. });
+        assert!(!plan.turns.iter().any(is_cold));
         let (_, barrier) = schedule(&spec, Operation::Barrier, 0);
         assert_eq!(barrier.iter().flatten().count(), 8, "a barrier has no size");
     }

@@ -80,15 +80,17 @@ impl Results {
         let mut lines = vec![
             format!(
                 "A sample is a batch of repetitions back to back, as many as 256 KiB of messages hold (1 to 256), of \
-                 the slowest rank, divided by their number. Before each batch all ranks meet at a barrier of the \
-                 host, which is not timed. {} rounds of {} batches, of 4 MiB and more {}; contestants in turn, in \
-                 fresh worlds.",
+                 the slowest rank, divided by their number. It is the steady state, warm: every batch is run once \
+                 untimed just before, on the same buffers and data; then results are spoilt and the ranks agree on an \
+                 instant. {} rounds of {} batches, of 4 MiB and more {}, of 64 MiB and more {}; contestants in turn, \
+                 in fresh worlds.",
                 spec.rounds,
                 spec.batches,
-                spec.batches_of(4 << 20)
+                spec.batches_of(4 << 20),
+                spec.batches_of(64 << 20)
             ),
-            "Every repetition has data and buffers of its own. Buffers are filled before the batch, results spoilt; \
-             every byte is checked after it, outside of what is timed."
+            "Every repetition has data and buffers of its own. Every byte is checked after the batch, outside of what is \
+             timed."
                 .to_owned(),
             "algbw = size / time; busbw = algbw x a factor of the operation, as in nccl-tests: see each table. GB are \
              10^9 bytes. Sizes are cut to what the ranks can share evenly."

@@ -54,7 +54,8 @@ impl Spec {
     pub fn batches_of(&self, bytes: u64) -> usize {
         match bytes {
             0..0x40_0000 => self.batches,
-            _ => self.batches.div_ceil(4),
+            0x40_0000..0x400_0000 => self.batches.div_ceil(4),
+            _ => self.batches.div_ceil(8),
         }
     }
 

@@ -124,7 +124,7 @@ pub fn schedule(spec: &Spec, ranks: Ranks, life: usize) -> (Plan, Vec<Option<Mar
             };
             let group = plan.group(group);
             let bytes = spec.op.rounded(spec.bytes, degree);
-            let run = || Act::Run { op: spec.op, bytes, count: 1 };
+            let run = || Act::Run { op: spec.op, bytes, count: 1, warm: false };
             let mut push = |group, act, mark: Option<(Phase, History, u32)>| {
                 plan.turn(group, act);
                 marks.push(mark.map(|(phase, history, count)| Mark {
