@@ -26,6 +26,7 @@ pub mod reproduce;
 pub mod results;
 pub mod trace;
 pub mod validation;
+pub mod verify;
 pub mod workload;
 
 /// The worked examples of the guide for contributors, compiled and run as tests.

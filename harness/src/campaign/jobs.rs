@@ -10,10 +10,12 @@ use crate::experiment::{Loaded, SystemKind, check_workload};
 use crate::input::InputError;
 use crate::metrics::summary::overall;
 use crate::metrics::{RecorderOptions, Summary};
+use crate::picture::Placements;
 use crate::real::{self, Arithmetic, Fault, RealOptions, RealRun, RealRuns};
 use crate::record::{Campaign, RunRecord};
 use crate::workload::Workload;
 use flexdit_baselines::StaticLayout;
+use flexdit_core::{Command, Event, Nanos};
 use flexdit_ranks::Sink;
 use flexdit_sim::Observer;
 use rayon::prelude::*;
@@ -84,6 +86,20 @@ struct Kept<'a> {
 
 /// What a job left.
 type Done = (RunRecord, Option<RealRun>);
+
+/// The log of a run and the places of its requests, where somebody wants them.
+struct Both<'a>(Option<&'a mut (dyn RunLog + 'static)>, Option<&'a mut Placements>);
+
+impl Observer for Both<'_> {
+    fn step(&mut self, now: Nanos, events: &[Event], commands: &[Command]) {
+        if let Some(log) = &mut self.0 {
+            log.step(now, events, commands);
+        }
+        if let Some(placements) = &mut self.1 {
+            placements.step(now, events, commands);
+        }
+    }
+}
 
 struct Runner<'a> {
     settings: &'a [Setting],
@@ -322,7 +338,6 @@ impl Runner<'_> {
         let is_lanes = matches!(job.layout, Some(StaticLayout::Lanes { .. }));
         let dit = ranks.models[job.point].for_seed(seed);
         let results = ranks.options.results.filter(|_| kept.results);
-        let mut sink = results.map(|results| results.open(&key, &dit));
         let run = real::Run {
             setting,
             workload: &self.workloads[job.point][job.seed],
@@ -331,23 +346,23 @@ impl Runner<'_> {
                 .collectives
                 .unwrap_or_else(|| real::collectives_of(&spec.kind, is_lanes)),
             dit,
-            results_kept: sink.is_some(),
+            results_kept: results.is_some(),
             recorder: kept.recorder,
             interrupt: ranks.options.interrupt,
         };
+        let mut taker = results.map(|results| results.open(&run)).transpose()?;
         let mut logger = kept.log.map(|log| log.open(&key)).transpose()?;
-        let (mut unlogged, mut untaken) = ((), ());
-        let also: &mut dyn Observer = match &mut logger {
-            Some(logger) => &mut **logger,
-            None => &mut unlogged,
-        };
-        let sink: &mut dyn Sink = match &mut sink {
-            Some(sink) => &mut **sink,
+        let mut placements = Placements::default();
+        let mut also = Both(logger.as_deref_mut(), taker.is_some().then_some(&mut placements));
+        let mut untaken = ();
+        let sink: &mut dyn Sink = match &mut taker {
+            Some(taker) => &mut **taker,
             None => &mut untaken,
         };
         (ranks.options.begun)(&key);
-        let done = real::run(&run, &|| self.system(job), also, sink);
+        let done = real::run(&run, &|| self.system(job), &mut also, sink);
         logger.map(RunLog::finish).transpose()?;
+        taker.map(|taker| taker.finish(&placements)).transpose()?;
         (self.options.progress)(self.total);
         done.map_err(|fault| match fault {
             Fault::Input(error) => RunError::Input(error),

@@ -11,6 +11,7 @@ mod report;
 mod reproduce;
 mod run;
 mod validate;
+mod verify;
 mod workload;
 
 use clap::{Parser, Subcommand};
@@ -42,6 +43,7 @@ Start with `flexdit explain` for the vocabulary and `flexdit policies` for what 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(run::Args),
+    Verify(verify::Args),
     Workload(workload::Args),
     Validate(validate::Args),
     Report(report::Args),
@@ -66,6 +68,7 @@ pub const INTERRUPTED: u8 = 130;
 pub fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => run::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Workload(args) => workload::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Report(args) => report::run(&args),

@@ -5,8 +5,9 @@ use flexdit::campaign::{self, Finished, Log, RunKey, RunOptions};
 use flexdit::experiment::Loaded;
 use flexdit::input::InputError;
 use flexdit::metrics::RecorderOptions;
+use flexdit::picture::SaveImages;
 use flexdit::publish::{self, Check, FolderLog};
-use flexdit::real::{Interrupt, RealOptions};
+use flexdit::real::{Interrupt, RealOptions, Results};
 use flexdit::report;
 use flexdit::results::{ResultsFolder, remove_on_interrupt, stop_on_interrupt};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -53,6 +54,9 @@ pub struct Args {
     /// Write a trace of every system on the first seed
     #[arg(long)]
     trace: bool,
+    /// Save every picture that real ranks make, as PNG, with the table index.csv; a new or empty folder
+    #[arg(long, value_name = "DIR")]
+    save_images: Option<PathBuf>,
     /// What runs the experiment
     #[arg(long, value_enum, default_value_t = Engine::Sim)]
     engine: Engine,
@@ -84,14 +88,26 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Engine::Cpu => stop_on_interrupt(&interrupt),
     };
     let folder = ResultsFolder::create(&out)?;
-    let written = execute(&loaded, folder, args, &interrupt)?;
-    super::print(&text(&written.0, &written.1))?;
-    let failed = written.1.iter().any(|check| !check.holds);
+    let pictures = pictures(&loaded, args)?;
+    let (written, checks) = execute(&loaded, folder, args, &interrupt, pictures.as_ref())?;
+    let pictures = pictures.map(SaveImages::finish).transpose()?;
+    super::print(&text(&written, &checks, pictures.as_deref()))?;
+    let failed = checks.iter().any(|check| !check.holds);
     Ok(match (interrupt.is_stopped(), failed) {
         (true, _) => ExitCode::from(super::INTERRUPTED),
         (false, true) => ExitCode::from(super::FAILED),
         (false, false) => ExitCode::SUCCESS,
     })
+}
+
+/// Where pictures go, if they are to be saved.
+fn pictures<'a>(loaded: &'a Loaded, args: &Args) -> Result<Option<SaveImages<'a>>, InputError> {
+    let Some(path) = &args.save_images else { return Ok(None) };
+    if args.engine == Engine::Sim {
+        let message = "virtual time makes no pictures: expected `--engine cpu` beside it";
+        return Err(InputError::new("--save-images", message));
+    }
+    SaveImages::create(path, loaded).map(Some)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the manifest states how long the run took")]
@@ -100,6 +116,7 @@ fn execute(
     folder: ResultsFolder,
     args: &Args,
     interrupt: &Interrupt,
+    pictures: Option<&SaveImages<'_>>,
 ) -> anyhow::Result<(publish::Written, Vec<Check>)> {
     let start = Instant::now();
     let bar = progress();
@@ -122,7 +139,7 @@ fn execute(
         rayon::ThreadPoolBuilder::new().num_threads(args.threads.map_or(0, usize::from)).build()?;
     let finished = match args.engine {
         Engine::Sim => pool.install(|| campaign::run(loaded, &options))?,
-        Engine::Cpu => on_ranks(loaded, &options, interrupt, &bar)?,
+        Engine::Cpu => on_ranks(loaded, &options, interrupt, pictures, &bar)?,
     };
     bar.set_message("writing the report");
     // Half an experiment holds or breaks no promise.
@@ -138,14 +155,16 @@ fn on_ranks(
     loaded: &Loaded,
     options: &RunOptions<'_>,
     interrupt: &Interrupt,
+    pictures: Option<&SaveImages<'_>>,
     bar: &ProgressBar,
 ) -> anyhow::Result<Finished> {
     let begun = |key: &RunKey<'_>| bar.set_message(format!("{}, seed {}", key.system, key.seed));
-    let real = RealOptions { interrupt, begun: &begun, results: None };
+    let results = pictures.map(|pictures| pictures as &dyn Results);
+    let real = RealOptions { interrupt, begun: &begun, results };
     Ok(campaign::run_real(loaded, options, &real)?)
 }
 
-fn text(written: &publish::Written, checks: &[Check]) -> String {
+fn text(written: &publish::Written, checks: &[Check], pictures: Option<&str>) -> String {
     let mut text = report::summary(&written.report);
     if !checks.is_empty() {
         text.push('\n');
@@ -159,6 +178,7 @@ fn text(written: &publish::Written, checks: &[Check]) -> String {
         let held = checks.iter().filter(|check| check.holds).count();
         text += &format!("{held} of {} checks hold\n", checks.len());
     }
+    text += &pictures.map(|pictures| format!("\n{pictures}\n")).unwrap_or_default();
     text + &format!("\nwritten: {}\n", written.folder.join("report.html").display())
 }
 

@@ -4,7 +4,7 @@ use super::history::Placement;
 use serde::{Deserialize, Serialize};
 
 /// How a picture was made; the text entries of its file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
     /// The experiment's name.
     pub experiment: String,

@@ -1,7 +1,7 @@
 //! Pixels to PNG: one frame is a picture, several are an animation that repeats for ever.
 
 use super::{About, PictureError, Pixels};
-use png::{BitDepth, ColorType, Encoder};
+use png::{BitDepth, ColorType, Compression, Encoder};
 
 /// Frames a second of an animation.
 ///
@@ -34,6 +34,7 @@ pub fn encode(pixels: &Pixels, about: &About) -> Result<Vec<u8>, PictureError> {
     let mut encoder = Encoder::new(&mut file, width, height);
     encoder.set_color(ColorType::Rgb);
     encoder.set_depth(BitDepth::Eight);
+    encoder.set_compression(Compression::Fast);
     if frames > 1 {
         encoder.set_animated(frames, 0)?;
         encoder.set_frame_delay(1, RATE)?;

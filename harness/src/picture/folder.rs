@@ -33,6 +33,8 @@ struct Row {
 #[derive(Debug)]
 pub struct ImageFolder {
     path: PathBuf,
+    /// Whether it did not exist: then it goes again if nothing comes into it.
+    made: bool,
     rows: Vec<Row>,
 }
 
@@ -43,6 +45,7 @@ impl ImageFolder {
     /// It has anything in it, is a file, or cannot be made or written to.
     pub fn create(path: &Path) -> Result<Self, InputError> {
         let unwritable = |error| InputError::io(path, "write the folder of pictures", &error);
+        let made = !path.exists();
         fs::create_dir_all(path).map_err(unwritable)?;
         if fs::read_dir(path).map_err(unwritable)?.next().is_some() {
             let message = "the folder of pictures is not empty; name another or empty it";
@@ -50,7 +53,7 @@ impl ImageFolder {
         }
         // Found out before the run, not after it.
         tempfile::tempfile_in(path).map_err(unwritable)?;
-        Ok(Self { path: path.to_owned(), rows: Vec::new() })
+        Ok(Self { path: path.to_owned(), made, rows: Vec::new() })
     }
 
     /// Where it is.
@@ -122,6 +125,15 @@ impl ImageFolder {
     }
 }
 
+impl Drop for ImageFolder {
+    fn drop(&mut self) {
+        if self.made {
+            // Fails, as it should, if there is anything in it.
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
+}
+
 /// Writes a file that appears whole or not at all.
 fn write_whole(folder: &Path, target: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = tempfile::Builder::new().prefix(".partial-").tempfile_in(folder)?;
@@ -184,6 +196,7 @@ mod tests {
             error.contains("cannot write the folder of pictures: a file is in the way"),
             "{error}"
         );
+        drop(ImageFolder::create(&base.path().join("new")).unwrap());
         assert_eq!(fs::read_dir(base.path()).unwrap().count(), 1);
     }
 }

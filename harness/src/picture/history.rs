@@ -28,6 +28,11 @@ pub struct Placement {
 }
 
 impl Placement {
+    /// Whether its ranks passed keys and values around a ring, which keeps results within rounding and not to the bit.
+    pub fn is_ring(&self) -> bool {
+        self.layout.contains('r')
+    }
+
     fn of(task: &Task) -> Self {
         let ranks = |ranks: &[Rank]| ranks.iter().map(|rank| rank.0).collect();
         let active = task.active();

@@ -8,6 +8,7 @@ mod decode;
 mod encode;
 mod folder;
 mod history;
+mod save;
 mod spool;
 
 pub use about::About;
@@ -15,6 +16,7 @@ pub use decode::{Decoded, decode};
 pub use encode::encode;
 pub use folder::ImageFolder;
 pub use history::{Placement, Placements};
+pub use save::SaveImages;
 pub use spool::{Shot, Shots, Spool};
 
 use sha2::{Digest as _, Sha256};
@@ -31,6 +33,13 @@ pub struct Pixels {
     pub width: u32,
     /// Frame by frame, row by row, three bytes a pixel.
     pub rgb: Vec<u8>,
+}
+
+impl From<flexdit_ranks::dit::Picture> for Pixels {
+    fn from(picture: flexdit_ranks::dit::Picture) -> Self {
+        let flexdit_ranks::dit::Picture { frames, height, width, rgb } = picture;
+        Self { frames, height, width, rgb }
+    }
 }
 
 /// Where two pictures differ first.

@@ -29,7 +29,7 @@ impl<'a> FolderLog<'a> {
 }
 
 /// The middle of a run's file name.
-pub(super) fn run_name(loaded: &Loaded, point: usize, system: &str, seed: u64) -> String {
+pub(crate) fn run_name(loaded: &Loaded, point: usize, system: &str, seed: u64) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
     let system: String = system.chars().map(safe).collect();
     match loaded.points.len() {

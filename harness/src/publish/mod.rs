@@ -14,6 +14,7 @@ mod sources;
 pub use checks::{Check, checks};
 pub use folder::{Written, write};
 pub use log::FolderLog;
+pub(crate) use log::run_name;
 pub use notes::{charges, describe, role, setup};
 pub use report::report_input;
 pub use sources::profiles;

@@ -84,7 +84,11 @@ impl Arithmetic {
             setting.models.iter().map(|model| Source::preset(model.name, weights(model.name)));
         let sources: Result<Vec<_>, _> = sources.collect();
         let loaded = sources.and_then(|sources| Dit::load(&sources, 0));
-        let loaded = loaded.map_err(|error| document.error("real.weights", error.to_string()))?;
+        let loaded = loaded.map_err(|error| {
+            // One tensor a line becomes one after the other.
+            let message = error.to_string().replace(":\n  ", ": ").replace("\n  ", "; ");
+            document.error("real.weights", message)
+        })?;
         let models = Self { loaded };
         models.check(setting, workloads)?;
         Ok(models)

@@ -21,14 +21,26 @@ pub use run::{Fault, Run, run};
 
 use crate::campaign::RunKey;
 use crate::experiment::{CollectiveKind, SystemKind};
+use crate::input::InputError;
+use crate::picture::Placements;
 use flexdit_ranks::Sink;
-use flexdit_ranks::dit::Dit;
-use std::sync::Arc;
 
 /// Takes the results of runs.
 pub trait Results: Sync {
-    /// Starts taking those of one run, which this arithmetic makes.
-    fn open(&self, key: &RunKey<'_>, dit: &Arc<Dit>) -> Box<dyn Sink>;
+    /// Starts taking those of one run, before it begins.
+    ///
+    /// # Errors
+    /// If they have nowhere to go.
+    fn open<'a>(&'a self, run: &Run<'_>) -> Result<Box<dyn Taker + 'a>, InputError>;
+}
+
+/// Takes the results of one run while it goes on.
+pub trait Taker: Sink {
+    /// The run is over; these are the places where its requests ran.
+    ///
+    /// # Errors
+    /// If a result could not be kept.
+    fn finish(self: Box<Self>, placements: &Placements) -> Result<(), InputError>;
 }
 
 /// How a campaign runs on real ranks.

@@ -1,0 +1,181 @@
+//! The comparison: every picture against that of the first system.
+
+use super::run::{Contest, Gallery};
+use crate::picture::{Difference, Pixels, Placement};
+use std::io;
+
+/// One request under one system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The request's ordinal.
+    pub request: u32,
+    /// Its class.
+    pub class: String,
+    /// The system.
+    pub system: String,
+    /// Where it ran, in short.
+    pub places: String,
+    /// SHA-256 of the picture's bytes; `None` if there is no picture.
+    pub sha256: Option<String>,
+    /// How it compares.
+    pub finding: Finding,
+}
+
+/// How a picture compares with that of the first system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It is the first system's.
+    First,
+    /// Every bit is the same.
+    Equal,
+    /// It differs, though no rank passed anything around a ring.
+    Differs(Difference),
+    /// It differs by at most so much in any colour. A ring was at work, which adds in another order: agreement to the bit is not
+    /// promised, and no bound on colours is derived, so this is told and not judged.
+    Ring(u8),
+    /// One of both is missing.
+    Missing,
+}
+
+/// All rows, request by request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sheet {
+    /// Names of the systems, the first one first.
+    pub systems: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// Tasks that failed, with the system.
+    pub failures: Vec<String>,
+}
+
+impl Sheet {
+    /// Whether no picture differs and none is missing.
+    pub fn holds(&self) -> bool {
+        !self.rows.iter().any(|row| matches!(row.finding, Finding::Differs(_) | Finding::Missing))
+    }
+}
+
+/// Compares the pictures of all requests; the first gallery is what the others are held against.
+///
+/// # Errors
+/// If a picture cannot be read back.
+///
+/// # Panics
+/// Without a gallery.
+pub fn compare(contest: &Contest<'_>, galleries: &[Gallery]) -> io::Result<Sheet> {
+    let mut sheet = Sheet {
+        systems: galleries.iter().map(|gallery| gallery.system.clone()).collect(),
+        ..Sheet::default()
+    };
+    for request in &contest.workload.requests {
+        let read = |gallery: &Gallery| {
+            let shot = gallery.shots.of(request.id);
+            shot.map(|shot| gallery.shots.read(shot)).transpose()
+        };
+        let reference = read(&galleries[0])?;
+        let first_places = galleries[0].placements.of(request.id);
+        for (at, gallery) in galleries.iter().enumerate() {
+            let places = gallery.placements.of(request.id);
+            let picture = if at == 0 { reference.clone() } else { read(gallery)? };
+            let ring = first_places.iter().chain(places).any(Placement::is_ring);
+            let finding = match (at, &reference, &picture) {
+                (0, Some(_), _) => Finding::First,
+                (_, Some(reference), Some(picture)) => judge(reference, picture, ring),
+                _ => Finding::Missing,
+            };
+            sheet.rows.push(Row {
+                request: request.id.0,
+                class: contest.workload.classes[request.class.index()].name.clone(),
+                system: gallery.system.clone(),
+                places: in_short(places),
+                sha256: picture.as_ref().map(Pixels::sha256),
+                finding,
+            });
+        }
+    }
+    for gallery in galleries {
+        let failures = gallery.failures.iter();
+        sheet.failures.extend(failures.map(|what| format!("{}: {what}", gallery.system)));
+    }
+    Ok(sheet)
+}
+
+fn judge(reference: &Pixels, picture: &Pixels, ring: bool) -> Finding {
+    match reference.difference(picture) {
+        None => Finding::Equal,
+        Some(_) if ring => {
+            let apart = reference.rgb.iter().zip(&picture.rgb).map(|(a, b)| a.abs_diff(*b));
+            Finding::Ring(apart.max().unwrap_or(0))
+        }
+        Some(difference) => Finding::Differs(difference),
+    }
+}
+
+/// The tasks in short: `text 0; 4 steps u2 0,1; 2 steps 1; decode patch2 1,0`. Equal neighbours are one.
+fn in_short(places: &[Placement]) -> String {
+    let mut runs: Vec<(&Placement, u32)> = Vec::new();
+    for place in places.iter().filter(|place| !place.failed) {
+        match runs.last_mut() {
+            Some((last, steps))
+                if (&last.stage, &last.layout, &last.ranks)
+                    == (&place.stage, &place.layout, &place.ranks) =>
+            {
+                *steps += place.steps;
+            }
+            _ => runs.push((place, place.steps)),
+        }
+    }
+    let words = |(place, steps): &(&Placement, u32)| {
+        let what = match place.stage.as_str() {
+            "denoise" if *steps == 1 => "1 step".to_owned(),
+            "denoise" => format!("{steps} steps"),
+            "text-encode" => "text".to_owned(),
+            _ => "decode".to_owned(),
+        };
+        let layout = if place.degree == 1 { String::new() } else { format!(" {}", place.layout) };
+        let ranks: Vec<String> = place.ranks.iter().map(ToString::to_string).collect();
+        format!("{what}{layout} {}", ranks.join(","))
+    };
+    runs.iter().map(words).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(stage: &str, steps: u32, layout: &str, ranks: &[u16], failed: bool) -> Placement {
+        Placement {
+            stage: stage.into(),
+            first_step: 0,
+            steps,
+            degree: ranks.len() as u16,
+            layout: layout.into(),
+            ranks: ranks.to_vec(),
+            held: Vec::new(),
+            failed,
+        }
+    }
+
+    #[test]
+    fn places_are_told_in_short_and_failed_tasks_left_out() {
+        let places = [
+            place("text-encode", 0, "1", &[0], false),
+            place("denoise", 2, "u2", &[1, 0], false),
+            place("denoise", 2, "u2", &[0, 1], true),
+            place("denoise", 2, "u2", &[1, 0], false),
+            place("denoise", 1, "1", &[1], false),
+            place("vae-decode", 0, "patch2", &[0, 1], false),
+        ];
+        assert_eq!(in_short(&places), "text 0; 4 steps u2 1,0; 1 step 1; decode patch2 0,1");
+    }
+
+    #[test]
+    fn a_ring_excuses_rounding_and_nothing_excuses_the_rest() {
+        let one = Pixels { frames: 1, height: 1, width: 2, rgb: vec![1, 2, 3, 4, 5, 6] };
+        let mut other = one.clone();
+        assert_eq!(judge(&one, &other, true), Finding::Equal);
+        other.rgb[4] = 8;
+        assert_eq!(judge(&one, &other, true), Finding::Ring(3));
+        assert!(matches!(judge(&one, &other, false), Finding::Differs(at) if at.x == 1));
+    }
+}
