@@ -1,5 +1,8 @@
 //! `flexdit run --engine cpu`: real ranks from the command line, and what is refused before any rank starts.
 
+use flexdit::log::{LogReader, record};
+use flexdit::metrics::summary::overall;
+use flexdit::metrics::{RecorderOptions, RunInfo, metric};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -91,6 +94,24 @@ fn a_run_on_real_ranks_is_reported_as_measured_and_its_logs_replay() {
         let (code, out, error) = flexdit(folder.path(), &["replay", &log]);
         assert_eq!(code, 0, "{out}{error}");
         assert!(out.contains(&format!("{system}, seed 1: same: ")), "{out}");
+        same_metrics(Path::new(&log), &summary);
+    }
+}
+
+/// The metrics that follow from a log are those of the table.
+fn same_metrics(log: &Path, summary: &str) {
+    let reader = LogReader::open(log).unwrap();
+    let header = reader.header().clone();
+    assert!(header.measured_on.is_some());
+    let options = RecorderOptions::default();
+    let row = overall(&record(reader, header.world, options, RunInfo::default()).unwrap());
+    let columns: Vec<&str> = summary.lines().next().unwrap().split(',').collect();
+    let cells = summary.lines().find(|line| line.starts_with(&format!("{},", header.system)));
+    let cells: Vec<&str> = cells.unwrap().split(',').collect();
+    for name in ["latency_ms_mean", "throughput_rps", "utilisation", "gpu_time_s", "migrations"] {
+        let found = (metric(name).unwrap().get)(&row).map(|value| value.to_string());
+        let at = columns.iter().position(|column| *column == name).unwrap();
+        assert_eq!(found.as_deref(), Some(cells[at]), "{name} of {}", header.system);
     }
 }
 

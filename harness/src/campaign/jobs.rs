@@ -345,6 +345,8 @@ impl Runner<'_> {
             collectives: spec
                 .collectives
                 .unwrap_or_else(|| real::collectives_of(&spec.kind, is_lanes)),
+            is_task_level: is_lanes
+                || matches!(spec.kind, SystemKind::Lanes(_) | SystemKind::Elastic(_)),
             dit,
             results_kept: results.is_some(),
             recorder: kept.recorder,

@@ -182,6 +182,18 @@ fn cluster_words(setting: &Setting) -> String {
 
 /// Everything that is charged, defaults included.
 pub fn charges(setting: &Setting) -> Vec<Charge> {
+    let mut all = common_charges(setting);
+    all.extend(setting.communicator_charges.as_ref().map(|charges| Charge {
+        name: "communicators".to_owned(),
+        value: setup_words(charges),
+        is_default: false,
+        label: None,
+        note: "instead of group set-up, for systems with `collectives: communicators`".to_owned(),
+    }));
+    all
+}
+
+fn common_charges(setting: &Setting) -> Vec<Charge> {
     let unmeasured = SetupPrices::default();
     let defaults = crate::experiment::Costs::default().charges(setting.gpu, None, &unmeasured);
     let charged = &setting.charges;

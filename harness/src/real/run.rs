@@ -27,6 +27,8 @@ pub struct Run<'a> {
     pub key: &'a RunKey<'a>,
     /// How its ranks talk to each other.
     pub collectives: CollectiveKind,
+    /// Whether the system decides task by task, and so says what becomes of every copy.
+    pub is_task_level: bool,
     /// The arithmetic.
     pub dit: Arc<Dit>,
     /// Whether whoever takes the results keeps them beyond the run.
@@ -109,7 +111,7 @@ fn record(run: &Run<'_>, outcome: &Outcome, steps: &[Step]) -> Result<RunRecord,
     let world = setting.world();
     let bounds = book_bounds(&setting.book, world, &shapes(workload));
     let mut recorder = Recorder::new(world, run.recorder).with_bounds(bounds);
-    let mut checker = Checker::measured(world, false);
+    let mut checker = Checker::measured(world, run.is_task_level);
     for Step { t, events, commands } in steps {
         recorder.record(*t, events, commands);
         checker.step(*t, events, commands);
