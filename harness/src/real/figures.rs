@@ -244,3 +244,74 @@ impl RealRun {
 
 /// Arrivals later than this are worth a warning.
 const LATE: Nanos = Nanos::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flexdit_core::{Counters, Rank};
+    use flexdit_ranks::RankReport;
+
+    fn run(seed: u64, ranks: u16, pinned: Result<usize, String>) -> RealRun {
+        let rank = |rank| RankReport {
+            rank: Rank(rank),
+            pinned: pinned.clone(),
+            lost: false,
+            peak: Bytes(100 * seed),
+            held: Bytes::ZERO,
+        };
+        let mut lateness = Histogram::default();
+        lateness.add(Nanos::from_millis(20 * seed));
+        let outcome = Outcome {
+            end: Nanos::ZERO,
+            counters: Counters::default(),
+            interrupted: false,
+            unfinished: 0,
+            layouts: Vec::new(),
+            group_setups: 0,
+            planning: Histogram::default(),
+            lateness,
+            measured: Measured::default(),
+            ranks: (0..ranks).map(rank).collect(),
+            failures: Vec::new(),
+            failed_tasks: 0,
+            resets: 0,
+        };
+        RealRun {
+            point: 0,
+            system: "one".into(),
+            seed,
+            collectives: CollectiveKind::GroupFree,
+            outcome,
+            scratch: vec![Bytes(7); usize::from(ranks)],
+            weights: Bytes(1),
+        }
+    }
+
+    fn runs(runs: Vec<RealRun>) -> RealRuns {
+        let machine = Machine { cores: 2, ..Machine::default() };
+        RealRuns { machine, interrupted: false, runs }
+    }
+
+    #[test]
+    fn seeds_are_pooled_and_the_peak_of_a_rank_is_that_of_its_hungriest_run() {
+        let all = runs(vec![run(1, 2, Ok(0)), run(3, 2, Ok(0))]);
+        let overheads = all.overheads(0);
+        assert_eq!((overheads.len(), overheads[0].lateness.count), (1, 2));
+        assert_eq!(overheads[0].gap_queued, Spread::default());
+        let ranks = all.ranks(0);
+        assert_eq!((ranks.len(), ranks[1].artifacts, ranks[1].core), (2, Bytes(300), Some(0)));
+    }
+
+    #[test]
+    fn a_reader_is_warned_of_what_weakens_the_figures() {
+        let refused = runs(vec![run(1, 3, Err("not permitted".into()))]);
+        let found = refused.warnings(0, true);
+        let has = |words: &str| found.iter().any(|warning| warning.contains(words));
+        assert!(has("3 ranks share 2 cores"), "{found:?}");
+        assert!(has("Ranks were not pinned to cores; rank 0: not permitted."), "{found:?}");
+        assert!(has("one, seed 1: arrivals were up to 20 ms late (p99)."), "{found:?}");
+        let stopped = RealRuns { interrupted: true, ..runs(vec![run(0, 1, Ok(1))]) };
+        assert!(stopped.warnings(0, true)[0].starts_with("The campaign was interrupted"));
+        assert!(stopped.warnings(0, false).iter().any(|one| one.ends_with("the experiment asks.")));
+    }
+}
