@@ -36,15 +36,19 @@ struct Case {
     percent: u64,
     losses: u64,
     cancels: u32,
+    count: u32,
 }
 
 fn survive(case: &Case, make: &dyn Fn() -> Box<dyn System>) -> Ran {
-    let Case { seed, world, percent, losses, cancels } = *case;
+    let Case { seed, world, percent, losses, cancels, count } = *case;
     let mut dice = Dice::new(seed);
-    let requests = bench::requests(&mut dice, 40, Nanos::from_micros(300));
+    let requests = bench::requests(&mut dice, count, Nanos::from_micros(300));
     let last = requests.last().expect("requests").arrival.0;
     let mut cancellations: Vec<(Nanos, RequestId)> = (0..cancels)
-        .map(|_| (Nanos(dice.range(0, last + 5_000_000)), RequestId(dice.range(0, 39) as u32)))
+        .map(|_| {
+            let id = RequestId(dice.range(0, u64::from(count) - 1) as u32);
+            (Nanos(dice.range(0, last + 5_000_000)), id)
+        })
         .collect();
     cancellations.sort_unstable();
     let workload = Workload { requests: requests.clone(), cancellations, concurrency: None };
@@ -84,7 +88,7 @@ fn panicking_kernels_fail_their_tasks_and_nothing_else() {
     let mut failed = 0;
     for seed in 0..24 {
         let world = [1, 2, 3, 4, 6, 8][seed as usize % 6];
-        let case = Case { seed, world, percent: 2, losses: 0, cancels: 0 };
+        let case = Case { seed, world, percent: 2, losses: 0, cancels: 0, count: 40 };
         let ran = survive(&case, &|| Box::new(restless(world, seed, (seed % 3) as u8)));
         assert_eq!(rejections(&ran.log), [], "seed {seed}");
         failed += ran.outcome.failed_tasks;
@@ -98,7 +102,8 @@ fn requests_of_lost_ranks_resume_elsewhere() {
     let mut lost = 0;
     for seed in 0..24 {
         let world = [3, 4, 8][seed as usize % 3];
-        let case = Case { seed, world, percent: 2, losses: u64::from(world) - 1, cancels: 0 };
+        let case =
+            Case { seed, world, percent: 2, losses: u64::from(world) - 1, cancels: 0, count: 40 };
         let ran = survive(&case, &|| Box::new(restless(world, seed, (seed % 3) as u8)));
         assert_eq!(rejections(&ran.log), [], "seed {seed}");
         lost += ran.outcome.ranks.iter().filter(|rank| rank.lost).count();
@@ -111,7 +116,7 @@ fn cancelled_requests_end_at_a_step_and_leave_nothing() {
     let mut cancelled = 0;
     for seed in 0..24 {
         let world = [1, 2, 4, 8][seed as usize % 4];
-        let case = Case { seed, world, percent: 0, losses: 0, cancels: 30 };
+        let case = Case { seed, world, percent: 0, losses: 0, cancels: 30, count: 40 };
         let ran = survive(&case, &|| Box::new(restless(world, seed, (seed % 3) as u8)));
         let stopped = |why: &FailReason| matches!(why, FailReason::Cancelled | FailReason::Input);
         assert!(failures(&ran.log).iter().all(stopped), "{:?}", failures(&ran.log));
@@ -126,17 +131,33 @@ fn everything_at_once_under_every_policy() {
     for (at, policy) in ["edf-greedy", "edf-best-fit", "fcfs", "srtf"].into_iter().enumerate() {
         for seed in 0..6 {
             let (world, seed) = ([2, 5, 8][seed as usize % 3], seed * 7 + at as u64);
-            let case = Case { seed, world, percent: 1, losses: 1, cancels: 10 };
+            let case = Case { seed, world, percent: 1, losses: 1, cancels: 10, count: 40 };
             survive(&case, &|| Box::new(bench::elastic(policy, world, seed)));
         }
     }
+}
+
+/// Thousands of requests in one world that shrinks: nothing is left of any, and the ranks' memory is used again.
+#[test]
+fn thousands_of_requests_leave_nothing() {
+    let (mut ended, mut cancelled, mut failed, mut lost) = (0, 0, 0, 0);
+    for (seed, world) in [(1, 8), (2, 4), (3, 6)] {
+        let case = Case { seed, world, percent: 1, losses: 2, cancels: 300, count: 1000 };
+        let ran = survive(&case, &|| Box::new(restless(world, seed, (seed % 3) as u8)));
+        ended += ran.images.len();
+        cancelled += rejections(&ran.log).len();
+        failed += ran.outcome.failed_tasks;
+        lost += ran.outcome.ranks.iter().filter(|rank| rank.lost).count();
+    }
+    assert!(ended > 2000 && cancelled > 100, "{ended} ended, {cancelled} cancelled");
+    assert!(failed > 100 && lost > 3, "{failed} tasks failed, {lost} ranks lost");
 }
 
 #[test]
 fn a_queued_pipeline_survives_too() {
     for seed in 0..8 {
         let world = [1, 2, 4][seed as usize % 3];
-        let case = Case { seed, world, percent: 1, losses: 0, cancels: 10 };
+        let case = Case { seed, world, percent: 1, losses: 0, cancels: 10, count: 40 };
         survive(&case, &|| Box::new(Chain::new(world, 5)));
     }
 }
