@@ -56,6 +56,8 @@ struct Inner {
     broken: Option<FailReason>,
     /// Ranks that are gone.
     lost: Vec<Rank>,
+    /// Versions that text encoding left: their rows are noise.
+    encoded: Vec<u32>,
     /// Computing ranks that have ended their part of a task in flight, by sequence number.
     ended: Vec<(u64, u16)>,
 }
@@ -95,6 +97,16 @@ impl Flow {
         inner.whole.push((rank, tensors.into()));
         drop(inner);
         self.changed.notify_all();
+    }
+
+    /// Notes that text encoding makes a version.
+    pub(crate) fn encode(&self, version: u32) {
+        self.lock().encoded.push(version);
+    }
+
+    /// Whether a version's rows are noise, which the request alone tells: they need not be kept anywhere.
+    pub(crate) fn is_noise(&self, version: u32) -> bool {
+        self.lock().encoded.contains(&version)
     }
 
     /// A rank's copy of a version that holds all of `tokens`.

@@ -7,7 +7,7 @@ use crate::memory::OutOfMemory;
 use crate::message::{LiveTransfer, Message};
 use crate::tokens::Tokens;
 use flexdit_core::migration::{Piece, Pull, layout_of};
-use flexdit_core::{Bytes, FailReason, Nanos, Rank, Stage};
+use flexdit_core::{Bytes, FailReason, Nanos, Rank};
 use std::sync::Arc;
 
 /// Rows of a shard that go into the new one.
@@ -85,15 +85,20 @@ impl Worker {
         let shard = match flow.await_rows(pull.src, live.transfer.artifact.version, &tokens) {
             Ok(shard) => shard,
             Err(Absent::Failed(why)) => return Err(why),
-            // The noise of the seed need not be kept: what is not there is made again.
-            Err(Absent::Never) if from.stage == Stage::TextEncode => {
-                let rows = self.compute.initial(&flow.request, &tokens, &self.memory);
-                let tensors = rows.map_err(|_| FailReason::OutOfMemory)?;
-                Arc::new(Shard { tokens: tokens.clone(), tensors })
+            // The noise of the seed need not be kept: what is not there is made again, wherever the system has it by now.
+            Err(Absent::Never) if flow.is_noise(live.transfer.artifact.version) => {
+                self.noise(flow, &tokens)?
             }
             Err(Absent::Never) => return Err(FailReason::Input),
         };
         Ok(Some(Source { tokens, shard, pulled: true }))
+    }
+
+    /// Rows of some tokens as text encoding leaves them.
+    fn noise(&self, flow: &Flow, tokens: &Tokens) -> Result<Arc<Shard>, FailReason> {
+        let rows = self.compute.initial(&flow.request, tokens, &self.memory);
+        let tensors = rows.map_err(|_| FailReason::OutOfMemory)?;
+        Ok(Arc::new(Shard { tokens: tokens.clone(), tensors }))
     }
 
     /// Adds this rank's own copies of what no pull brings.
@@ -113,7 +118,14 @@ impl Worker {
                 sources.push(Source { tokens, shard, pulled: false });
             }
         }
-        if lacking.is_empty() { Ok(()) } else { Err(FailReason::Input) }
+        if !lacking.is_empty() {
+            if !flow.is_noise(version) {
+                return Err(FailReason::Input);
+            }
+            let shard = self.noise(flow, &lacking)?;
+            sources.push(Source { tokens: lacking, shard, pulled: false });
+        }
+        Ok(())
     }
 
     /// Builds and publishes the new shard, front to back; returns the bytes that came from other ranks.

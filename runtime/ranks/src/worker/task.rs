@@ -202,6 +202,9 @@ impl Worker {
             return Err(Failure::said(FailReason::Kernel, what));
         }
         let version = task.output.version;
+        if task.stage == Stage::TextEncode {
+            flow.encode(version);
+        }
         let shard = if task.stage == Stage::VaeDecode {
             Shard { tokens: Tokens::none(), tensors: whole }
         } else {

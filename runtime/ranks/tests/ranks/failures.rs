@@ -46,8 +46,12 @@ fn survive(case: &Case, make: &dyn Fn() -> Box<dyn System>) -> Ran {
     let last = requests.last().expect("requests").arrival.0;
     let mut cancellations: Vec<(Nanos, RequestId)> = (0..cancels)
         .map(|_| {
-            let id = RequestId(dice.range(0, u64::from(count) - 1) as u32);
-            (Nanos(dice.range(0, last + 5_000_000)), id)
+            let id = dice.range(0, u64::from(count) - 1) as u32;
+            let arrival = requests[id as usize].arrival.0;
+            // Soon after it came, or any time.
+            let soon = arrival + dice.range(0, 1_000_000);
+            let at = if dice.chance(50) { soon } else { dice.range(0, last + 5_000_000) };
+            (Nanos(at), RequestId(id))
         })
         .collect();
     cancellations.sort_unstable();
@@ -149,8 +153,8 @@ fn thousands_of_requests_leave_nothing() {
         failed += ran.outcome.failed_tasks;
         lost += ran.outcome.ranks.iter().filter(|rank| rank.lost).count();
     }
-    assert!(ended > 2000 && cancelled > 100, "{ended} ended, {cancelled} cancelled");
-    assert!(failed > 100 && lost > 3, "{failed} tasks failed, {lost} ranks lost");
+    assert!(ended > 2000 && cancelled > 20, "{ended} ended, {cancelled} cancelled");
+    assert!(failed > 50 && lost > 3, "{failed} tasks failed, {lost} ranks lost");
 }
 
 #[test]

@@ -4,5 +4,6 @@ mod bench;
 mod dit;
 mod failures;
 mod first;
+mod noise;
 mod restless;
 mod results;
