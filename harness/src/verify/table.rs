@@ -36,7 +36,10 @@ impl fmt::Display for Sheet {
         }
         let count = self.rows.len() / self.systems.len().max(1);
         let systems = self.systems.join(", ");
-        if self.holds() {
+        let rings = self.rows.iter().filter(|row| matches!(row.finding, Finding::Ring(_))).count();
+        if self.holds() && rings > 0 {
+            writeln!(f, "equal but for rounding in {rings} rings: {count} requests under {systems}")
+        } else if self.holds() {
             writeln!(f, "equal: {count} requests under {systems}")
         } else {
             let bad = |row: &&Row| matches!(row.finding, Finding::Differs(_) | Finding::Missing);
@@ -81,5 +84,50 @@ fn said(row: &Row, first: &str) -> Option<String> {
         )),
         Finding::Missing => Some(format!("request {request}: {system} or {first} left no picture")),
         Finding::First | Finding::Equal => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::Difference;
+
+    fn row(system: &str, finding: Finding) -> Row {
+        Row {
+            request: 3,
+            class: "S".into(),
+            system: system.into(),
+            places: "text 0; 4 steps r2 0,1; decode 0".into(),
+            sha256: (finding != Finding::Missing).then(|| "0123456789abcdef0123".into()),
+            finding,
+        }
+    }
+
+    fn last(finding: Finding) -> String {
+        let rows = vec![row("a", Finding::First), row("b", finding)];
+        let systems = vec!["a".into(), "b".into()];
+        let text = Sheet { systems, rows, failures: Vec::new() }.to_string();
+        text.lines().skip(3).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn every_finding_has_its_words() {
+        assert_eq!(last(Finding::Equal), "equal: 1 requests under a, b");
+        assert_eq!(
+            last(Finding::Ring(2)),
+            "request 3, a and b: a ring was at work; colours differ by 2 at most\nequal but for rounding in 1 rings: 1 \
+             requests under a, b"
+        );
+        let colours = [[1, 2, 3], [1, 2, 4]];
+        let at = Difference { frame: 0, y: 5, x: 6, colours, bytes: 7 };
+        assert_eq!(
+            last(Finding::Differs(at)),
+            "request 3, a and b: first difference at frame 0, row 5, column 6: (1, 2, 3) and (1, 2, 4); 7 bytes differ; places: \
+             text 0; 4 steps r2 0,1; decode 0\nDIFFERENT: 1 pictures of 1 requests under a, b"
+        );
+        assert_eq!(
+            last(Finding::Missing),
+            "request 3: b or a left no picture\nDIFFERENT: 1 pictures of 1 requests under a, b"
+        );
     }
 }
