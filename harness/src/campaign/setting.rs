@@ -36,6 +36,8 @@ pub struct Setting {
     pub communicator_charges: Option<Charges>,
     /// Whose prices of forming groups these are, and where they were measured; `None` if they were not.
     pub setup_source: Option<String>,
+    /// Where the charges that the experiment does not give were measured; `None` if they were not.
+    pub charges_source: Option<String>,
     /// How ranks fail.
     pub faults: FaultModel,
     /// Memory of a rank; `None` when it is not charged.
@@ -48,7 +50,10 @@ impl Setting {
     /// # Errors
     /// A profile that cannot be read, or does not price a model of the experiment.
     pub fn new(loaded: &Loaded, point: usize) -> Result<Self, InputError> {
-        let experiment = loaded.points[point].experiment.clone();
+        let mut experiment = loaded.points[point].experiment.clone();
+        let given = |key: &str| loaded.gives(point, &format!("costs.{key}"));
+        let (costs, charges_source) = experiment.costs.with_measured(&given, &loaded.folder)?;
+        experiment.costs = costs;
         let document = loaded.document.clone();
         let find = |name: &str| model::model(name).expect("validated with the experiment");
         let models: Vec<_> = experiment.model_names().into_iter().map(find).collect();
@@ -91,6 +96,7 @@ impl Setting {
             charges,
             communicator_charges,
             setup_source: setup.source,
+            charges_source,
             faults,
             memory,
         })

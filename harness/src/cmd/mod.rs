@@ -6,6 +6,7 @@ mod completions;
 mod explain;
 mod gate;
 mod policies;
+mod profile;
 mod replay;
 mod report;
 mod reproduce;
@@ -44,6 +45,7 @@ Start with `flexdit explain` for the vocabulary and `flexdit policies` for what 
 pub enum Command {
     Run(run::Args),
     Verify(verify::Args),
+    Profile(profile::Args),
     Workload(workload::Args),
     Validate(validate::Args),
     Report(report::Args),
@@ -69,6 +71,7 @@ pub fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => run::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Profile(args) => profile::run(&args),
         Command::Workload(args) => workload::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Report(args) => report::run(&args),

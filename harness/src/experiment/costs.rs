@@ -14,6 +14,10 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Costs {
+    /// A profile that `flexdit profile` wrote, relative to the experiment: what it measured beside the stages stands for every
+    /// key below that is left out (migration, group set-up, launch, control plane).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured: Option<PathBuf>,
     /// Moving a request's state between ranks.
     pub migration: Migration,
     /// Forming the group of a multi-rank task.
@@ -44,6 +48,7 @@ pub struct Costs {
 impl Default for Costs {
     fn default() -> Self {
         Self {
+            measured: None,
             migration: Migration::default(),
             group_setup: GroupSetup::default(),
             communicator_setup: None,

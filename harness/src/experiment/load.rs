@@ -68,6 +68,15 @@ impl Loaded {
         Ok(Self { document, folder, points })
     }
 
+    /// Whether the file, an override or the sweep gives a value at `key`, or at a key within it.
+    pub fn gives(&self, point: usize, key: &str) -> bool {
+        let within = |swept: &str| {
+            swept.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let swept = &self.points[point].sweep.0;
+        self.document.root.find(key).is_some() || swept.iter().any(|(swept, _)| within(swept))
+    }
+
     /// The first point: all there is without a sweep.
     pub fn first(&self) -> &Experiment {
         &self.points[0].experiment

@@ -10,6 +10,7 @@ mod costs;
 pub mod expect;
 mod feasible;
 mod load;
+mod measured;
 mod profile;
 mod real;
 pub mod schema;

@@ -5,12 +5,15 @@
 //! table carries a label and a source.
 
 mod build;
+mod charges;
 mod gf_dit;
+pub mod measure;
 pub mod setup;
 pub mod shipped;
 mod spec;
 
 pub use build::{load, load_book, parse};
+pub use charges::{ChargesSpec, CopySpec, MeasuredSpec, SetupSpec, SpreadSpec};
 pub use gf_dit::import_gf_dit;
 pub use spec::{EntrySpec, LabelName, ModeName, ProfileFile, QuadraticSpec, StageName, UnitName};
 

@@ -3,6 +3,7 @@
 //! A price is what a change to a never-used group takes beyond a collective on a group in use: forming, plus what the
 //! first collective takes longer. Invariant: every file says on which machine and when it was measured.
 
+use super::spec::ProfileFile;
 use crate::experiment::SetupProfile;
 use crate::input::{Document, InputError, suggestion};
 use crate::quantity::Duration;
@@ -93,6 +94,9 @@ pub struct SetupPrices {
     pub source: Option<String>,
 }
 
+/// Whose prices of a measured profile: groups are values.
+pub const GROUP_FREE: &str = "group-free";
+
 /// Reads the prices that an experiment names, for groups of 2 to `world` ranks; `folder` is the experiment's.
 ///
 /// # Errors
@@ -103,6 +107,9 @@ pub fn load_setup(
     world: u16,
 ) -> Result<SetupPrices, InputError> {
     let document = Document::read(&folder.join(&profile.file))?;
+    if document.root.find("entries").is_some() {
+        return of_profile(&document, profile);
+    }
     let file = read(&document)?;
     let names: Vec<&str> = file.contestants.iter().map(|one| one.name.as_str()).collect();
     let Some(index) = names.iter().position(|name| *name == profile.contestant) else {
@@ -126,6 +133,27 @@ pub fn load_setup(
         },
         by_degree: one.degrees.iter().map(|entry| (entry.degree, entry.price())).collect(),
         source: Some(format!("{}, measured on {}, {}", one.name, file.machine, file.date)),
+    })
+}
+
+/// The prices of a measured profile. Degrees that it does not list are not priced by it either, so no task has them.
+fn of_profile(document: &Document, profile: &SetupProfile) -> Result<SetupPrices, InputError> {
+    let file: ProfileFile = document.get()?;
+    if profile.contestant != GROUP_FREE {
+        let (message, hint) = suggestion("contestant", &profile.contestant, &[GROUP_FREE]);
+        return Err(InputError { hint, ..document.error("charges", message) });
+    }
+    let listed = file.charges.as_ref().map(|charges| &charges.group_setup);
+    let Some((first, listed)) = listed.and_then(|listed| Some((listed.first()?, listed))) else {
+        let message = "expected measured prices: this profile has none";
+        return Err(document.error("charges.group_setup", message));
+    };
+    let machine = file.measured.as_ref();
+    let on = machine.map(|m| format!(", measured on {}, {}", m.machine, m.date));
+    Ok(SetupPrices {
+        mode: GroupSetup::PerUse(first.time.0),
+        by_degree: listed.iter().map(|entry| (entry.ranks, entry.time.0)).collect(),
+        source: Some(format!("{}{}", profile.contestant, on.unwrap_or_default())),
     })
 }
 

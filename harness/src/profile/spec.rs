@@ -1,5 +1,6 @@
 //! The profile file, key by key; the JSON Schema is made from these types.
 
+use super::charges::{ChargesSpec, MeasuredSpec, SpreadSpec};
 use flexdit_core::cost::{CostStage, Mode, Provenance};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,12 @@ pub struct ProfileFile {
     /// Source of the entries that do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// What it was measured on, if `flexdit profile` wrote the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<MeasuredSpec>,
+    /// What was measured beside the stages; an experiment takes it with `costs: {measured: FILE}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charges: Option<ChargesSpec>,
     /// One per stage and layout.
     pub entries: Vec<EntrySpec>,
 }
@@ -66,6 +73,9 @@ pub struct EntrySpec {
     /// Where it comes from; default: the file's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// How the samples were spread, where they were measured. Prices do not depend on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<Vec<SpreadSpec>>,
 }
 
 /// A quadratic with the sizes it holds for.

@@ -102,6 +102,7 @@ fn manifest(loaded: &Loaded, finished: &Finished, wall_s: f64) -> anyhow::Result
         if let GroupSetup::Profile(setup) = &point.experiment.costs.group_setup {
             inputs.push(setup.file.clone());
         }
+        inputs.extend(point.experiment.costs.measured.clone());
         inputs.extend(point.experiment.workload.input_files());
     }
     inputs.sort();

@@ -218,7 +218,8 @@ fn common_charges(setting: &Setting) -> Vec<Charge> {
     let jitter =
         if charged.jitter == 0.0 { "off".into() } else { format!("cv {}", charged.jitter) };
     let migration = &charged.migration;
-    vec![
+    let assumed = if setting.charges_source.is_some() { "" } else { "; assumed" };
+    let mut all = vec![
         charge(
             "migration",
             migration_words(charged),
@@ -232,7 +233,7 @@ fn common_charges(setting: &Setting) -> Vec<Charge> {
             charged.launch.to_string(),
             charged.launch == defaults.launch,
             None,
-            "overhead of every task on its ranks; assumed",
+            &format!("overhead of every task on its ranks{assumed}"),
         ),
         charge(
             "start delay",
@@ -246,7 +247,9 @@ fn common_charges(setting: &Setting) -> Vec<Charge> {
             charged.control_plane.to_string(),
             charged.control_plane == defaults.control_plane,
             None,
-            "from a decision to its arrival at the ranks, hidden by tasks queued ahead; assumed",
+            &format!(
+                "from a decision to its arrival at the ranks, hidden by tasks queued ahead{assumed}"
+            ),
         ),
         charge(
             "planning time",
@@ -290,7 +293,16 @@ fn common_charges(setting: &Setting) -> Vec<Charge> {
             Some(Label::Published),
             "dit_prepare and timestep_prepare run before, finalize after, on one rank",
         ),
-    ]
+    ];
+    if let Some(source) = &setting.charges_source {
+        let what = "stand for migration, group set-up, launch and control plane where the experiment gives \
+                    none";
+        all.insert(
+            0,
+            charge("measured charges", source.clone(), false, Some(Label::Measured), what),
+        );
+    }
+    all
 }
 
 fn migration_words(charges: &Charges) -> String {

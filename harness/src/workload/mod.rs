@@ -106,6 +106,14 @@ pub fn build(spec: &WorkloadSpec, context: &Context<'_>) -> Result<Workload, Inp
     Ok(workload)
 }
 
+/// The classes of a workload, with everything decided but what hangs on arrivals.
+///
+/// # Errors
+/// As [`build`], as far as classes are concerned.
+pub fn classes(spec: &WorkloadSpec, context: &Context<'_>) -> Result<Vec<ClassInfo>, InputError> {
+    classes::resolve(spec, context)
+}
+
 fn generated(
     spec: &WorkloadSpec,
     arrivals: &spec::ArrivalSpec,

@@ -1,0 +1,327 @@
+//! `flexdit profile`: measures what the stages of a model take on this machine and writes a profile.
+
+use flexdit::experiment::Loaded;
+use flexdit::input::{InputError, suggestion};
+use flexdit::profile::ProfileFile;
+use flexdit::profile::measure::plan::{parse_size, size};
+use flexdit::profile::measure::{Header, Job, JobError, Plan, Ranks};
+use flexdit::workload::{self, Context};
+use flexdit_core::cost::{CostModel, Price, Provenance};
+use flexdit_core::model::{self, CPU, ModelSpec};
+use flexdit_core::{ModelId, Nanos, Parallelism, Shape};
+use flexdit_ranks::GroupFree;
+use flexdit_ranks::dit::{Dit, Source, Weights};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Samples of a full measurement: tours of every shape, and tasks of every request and layout in a tour.
+const FULL: (u32, u32) = (7, 4);
+/// The same where only the way is to be seen.
+const QUICK: (u32, u32) = (1, 1);
+
+/// Measure what the stages of a model take on this machine, and write a profile
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  flexdit profile workloads/cpu/quickstart.yaml --out small-image.yaml
+  flexdit profile --model tiny-image --shapes 128x128,256x256 --world 2 --out tiny-image.yaml
+  flexdit profile exp.yaml --out '{model}.yaml'       one file for each of several models
+
+Every stage, shape and layout runs through the real driver, on ranks that are all busy with the same work; the file
+says how samples were spread and what tasks cost beside their stages. Quiet the machine first.
+What is finished is kept in FILE.partial: the same call goes on from there.
+Exit codes: 0 done, 1 a task failed, 2 bad input.")]
+pub struct Args {
+    /// Take model, classes, world and degrees from an experiment
+    #[arg(value_name = "EXP.yaml")]
+    experiment: Option<PathBuf>,
+    /// What computes
+    #[arg(long, value_enum, default_value = "cpu")]
+    engine: Engine,
+    /// The model; with an experiment of several, one of them
+    #[arg(long, value_name = "NAME", required_unless_present = "experiment")]
+    model: Option<String>,
+    /// Sizes: HEIGHTxWIDTH or HEIGHTxWIDTHxFRAMES, with commas between
+    #[arg(
+        long,
+        value_name = "SIZES",
+        value_delimiter = ',',
+        conflicts_with = "experiment",
+        required_unless_present = "experiment"
+    )]
+    shapes: Vec<String>,
+    /// Two forwards a step (classifier-free guidance)
+    #[arg(long, conflicts_with = "experiment")]
+    guided: bool,
+    /// Text tokens of a prompt; default: the model's most
+    #[arg(long, value_name = "N", conflicts_with = "experiment")]
+    text_tokens: Option<u32>,
+    /// Ranks; default: the experiment's, or 2
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    world: Option<u16>,
+    /// Degrees of a denoising step; default: the experiment's, or powers of two up to the world, and the world
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    degrees: Vec<u16>,
+    /// Degrees of a VAE decode; default: the experiment's, or 1
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    patch_degrees: Vec<u8>,
+    /// Denoising steps of a task; default: the experiment's, or 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    chunk_steps: Option<u32>,
+    /// Tours of every shape, one after the other; default 7
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+    /// Tasks of every request at every step layout in a tour; default 4
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    visits: Option<u32>,
+    /// One tour with one task: to see that everything works
+    #[arg(long, conflicts_with_all = ["rounds", "visits"])]
+    quick: bool,
+    /// Weights: a folder with text_encoder, transformer and vae; default: random ones of seed 1
+    #[arg(long, value_name = "DIR")]
+    weights: Option<PathBuf>,
+    /// Do not pin ranks to cores
+    #[arg(long)]
+    no_pin: bool,
+    /// The profile; must not exist. `{model}` stands for the model's name
+    #[arg(long, value_name = "FILE")]
+    out: String,
+}
+
+/// What computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Engine {
+    /// This machine's cores
+    Cpu,
+}
+
+/// Measures and reports.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let Engine::Cpu = args.engine;
+    let plans = plans(args)?;
+    if plans.len() > 1 && !args.out.contains("{model}") {
+        let message = format!(
+            "{} models make as many profiles: expected `{{model}}` in the name, or --model",
+            plans.len()
+        );
+        return Err(InputError::new("--out", message).into());
+    }
+    let command = command_line();
+    for plan in plans {
+        let model = find(&plan.model, "--model")?;
+        let out = PathBuf::from(args.out.replace("{model}", model.name));
+        plan.check(model, &out.display().to_string())?;
+        let (dit, weights) = load(args, model)?;
+        for shape in &plan.shapes {
+            // A number of steps is the tour's business.
+            dit.check_shape(&Shape { steps: 1, ..*shape })
+                .map_err(|error| InputError::new(size(shape), error.to_string()))?;
+        }
+        let header = Header {
+            plan,
+            machine: Job::machine(),
+            flexdit: env!("CARGO_PKG_VERSION").to_owned(),
+            optimised: !cfg!(debug_assertions),
+            weights,
+        };
+        let (fabric, world, pin) = (GroupFree::default(), header.plan.world, header.plan.pin);
+        let ranks = Ranks { compute: Arc::new(dit), fabric: &fabric, world, pin };
+        let job = Job { header, model, gpu: CPU.to_owned(), out };
+        let bar = progress();
+        let advance = |done: usize, all: usize, words: &str| {
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+            bar.set_message(words.to_owned());
+        };
+        let profile = job.run(&ranks, &command, &advance).map_err(|error| match error {
+            JobError::Input(error) => anyhow::Error::from(error),
+            other => other.into(),
+        })?;
+        bar.finish_and_clear();
+        super::print(&text(&job, &profile))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A bar on standard error; nothing when that is not a terminal.
+fn progress() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} tours, {eta} left {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+/// The command as it may be typed again.
+fn command_line() -> String {
+    std::iter::once("flexdit".to_owned())
+        .chain(std::env::args().skip(1))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn find(name: &str, from: &str) -> Result<&'static ModelSpec, InputError> {
+    model::model(name).ok_or_else(|| {
+        let names: Vec<&str> = model::MODELS.iter().map(|spec| spec.name).collect();
+        let (message, hint) = suggestion("model", name, &names);
+        InputError { hint, ..InputError::new(from, message) }
+    })
+}
+
+fn load(args: &Args, model: &ModelSpec) -> Result<(Dit, String), InputError> {
+    let (weights, words) = match &args.weights {
+        None => (Weights::Seeded(1), "random, seed 1".to_owned()),
+        Some(folder) => (Weights::Folder(folder.clone()), folder.display().to_string()),
+    };
+    let refused = |from: &str| {
+        let from = from.to_owned();
+        move |error: flexdit_ranks::dit::DitError| InputError::new(from, error.to_string())
+    };
+    let source = Source::preset(model.name, weights).map_err(refused("--model"))?;
+    let dit = Dit::load(&[source], 1).map_err(refused("--weights"))?;
+    Ok((dit, words))
+}
+
+/// One plan for each model that is asked for.
+fn plans(args: &Args) -> Result<Vec<Plan>, InputError> {
+    match &args.experiment {
+        Some(path) => of_experiment(args, path),
+        None => Ok(vec![of_options(args)?]),
+    }
+}
+
+fn of_options(args: &Args) -> Result<Plan, InputError> {
+    let name = args.model.as_deref().unwrap_or_default();
+    let model = find(name, "--model")?;
+    let shape = |text: &String| {
+        let (height, width, frames) =
+            parse_size(text).map_err(|message| InputError::new("--shapes", message))?;
+        let text_tokens = args.text_tokens.unwrap_or(model.text_tokens);
+        let guidance = args.guided;
+        Ok(Shape { guidance, height, width, frames, text_tokens, ..Shape::default() })
+    };
+    let shapes: Result<Vec<Shape>, InputError> = args.shapes.iter().map(shape).collect();
+    Ok(plan(args, model, args.world.unwrap_or(2), None, None, shapes?, 1))
+}
+
+/// Prices of a cluster that nobody has measured yet: a unit a stage, so that deadlines can be worked out.
+struct Unpriced;
+
+impl CostModel for Unpriced {
+    fn encode(&self, _: &Shape) -> Option<Price> {
+        Some(Price {
+            time: Nanos::from_millis(1),
+            provenance: Provenance::Derived,
+            extrapolated: false,
+        })
+    }
+    fn step(&self, shape: &Shape, _: Parallelism) -> Option<Price> {
+        self.encode(shape)
+    }
+    fn decode(&self, shape: &Shape, _: u8) -> Option<Price> {
+        self.encode(shape)
+    }
+}
+
+fn of_experiment(args: &Args, path: &Path) -> Result<Vec<Plan>, InputError> {
+    let loaded = Loaded::read(path, &[])?;
+    let experiment = loaded.first();
+    if experiment.cluster.gpu != CPU {
+        let message = format!("expected `{CPU}` for this engine, got `{}`", experiment.cluster.gpu);
+        return Err(loaded.document.error("cluster.gpu", message));
+    }
+    let names = experiment.model_names();
+    let models: Result<Vec<_>, _> = names.iter().map(|name| find(name, "model")).collect();
+    let models = models?;
+    let context = Context {
+        models: &models,
+        cost: &Unpriced,
+        world: experiment.cluster.world,
+        seed: 1,
+        base_dir: &loaded.folder,
+        document: &loaded.document,
+    };
+    let classes = workload::classes(&experiment.workload, &context)?;
+    let wanted = |name: &str| args.model.as_deref().is_none_or(|wanted| wanted == name);
+    if let Some(name) = args.model.as_deref().filter(|name| !names.contains(name)) {
+        let (message, hint) = suggestion("model", name, &names);
+        return Err(InputError { hint, ..InputError::new("--model", message) });
+    }
+    let mut plans = Vec::new();
+    for (index, model) in models.iter().enumerate().filter(|(_, model)| wanted(model.name)) {
+        let mine = || classes.iter().filter(|class| class.shape.model.index() == index);
+        let shapes: Vec<Shape> = mine().map(|class| class.shape).collect();
+        let chunk = mine().map(|class| class.chunk_steps).min().unwrap_or(1);
+        let cluster = &experiment.cluster;
+        let world = args.world.unwrap_or(cluster.world);
+        let (degrees, patches) = (cluster.degrees.clone(), cluster.patch_degrees.clone());
+        plans.push(plan(args, model, world, degrees, patches, shapes, chunk));
+    }
+    Ok(plans)
+}
+
+fn plan(
+    args: &Args,
+    model: &ModelSpec,
+    world: u16,
+    degrees: Option<Vec<u16>>,
+    patches: Option<Vec<u8>>,
+    shapes: Vec<Shape>,
+    chunk: u32,
+) -> Plan {
+    let given = |list: &[u16]| (!list.is_empty()).then(|| list.to_vec());
+    let degrees = given(&args.degrees).or(degrees);
+    let mut degrees =
+        degrees.unwrap_or_else(|| flexdit_core::cost::estimate::default_degrees(world));
+    let asked = (!args.patch_degrees.is_empty()).then(|| args.patch_degrees.clone());
+    let mut patches = asked.or(patches).unwrap_or_else(|| vec![1]);
+    // A decode on one rank is what every request falls back to.
+    patches.push(1);
+    let mut shapes: Vec<Shape> =
+        shapes.into_iter().map(|s| Shape { model: ModelId(0), steps: 0, ..s }).collect();
+    shapes.sort_unstable();
+    shapes.dedup();
+    degrees.sort_unstable();
+    degrees.dedup();
+    patches.sort_unstable();
+    patches.dedup();
+    let (rounds, visits) = if args.quick { QUICK } else { FULL };
+    Plan {
+        model: model.name.to_owned(),
+        world,
+        degrees,
+        patches,
+        shapes,
+        chunk: args.chunk_steps.unwrap_or(chunk),
+        visits: args.visits.unwrap_or(visits),
+        rounds: args.rounds.unwrap_or(rounds),
+        pin: !args.no_pin,
+    }
+}
+
+fn text(job: &Job, profile: &ProfileFile) -> String {
+    let mut text = format!("{} on {CPU}, measured on {}\n", profile.model, job.header.machine);
+    if let Some(charges) = &profile.charges {
+        text += &format!("launch {}, control plane {}", charges.launch, charges.control_plane);
+        if let Some(copy) = &charges.migration {
+            text += &format!(", migration {} + bytes / {}", copy.latency, copy.bandwidth);
+        }
+        text.push('\n');
+    }
+    let measured = profile.measured.as_ref();
+    if measured.is_some_and(|measured| !measured.pinned) {
+        text += "ranks were not pinned to cores: expect more spread\n";
+    }
+    if measured.is_some_and(|measured| !measured.optimised) {
+        text += "the program was built without optimisation: times mean little\n";
+    }
+    let cores = flexdit::bench::machine::cores().len();
+    if usize::from(job.header.plan.world) > cores {
+        text += &format!(
+            "{} ranks share {cores} cores: prices hold for this world alone\n",
+            job.header.plan.world
+        );
+    }
+    text + &format!("written: {}\n", job.out.display())
+}

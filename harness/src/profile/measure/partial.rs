@@ -1,0 +1,223 @@
+//! Results of a measurement under way, beside the file that it will become: a second call goes on where the first stopped.
+//!
+//! One line a finished tour, after a line that says under what they were taken. A line that was cut off in the middle does
+//! not count. Invariant: tours of another plan, machine or program are never mixed in.
+
+use super::pass::Passed;
+use super::plan::{Cell, Plan};
+use crate::input::InputError;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+/// What tours were taken under.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// What is run.
+    pub plan: Plan,
+    /// The machine, without the date.
+    pub machine: String,
+    /// Version of the program.
+    pub flexdit: String,
+    /// Whether it was built with optimisation.
+    pub optimised: bool,
+    /// Where weights come from.
+    pub weights: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    cell: Cell,
+    passed: Passed,
+}
+
+/// The finished tours, and the file that they are in.
+#[derive(Debug)]
+pub struct Partial {
+    path: PathBuf,
+    file: File,
+    done: BTreeMap<Cell, Passed>,
+}
+
+impl Partial {
+    /// Opens what an earlier call has left at `path`, or begins.
+    ///
+    /// # Errors
+    /// The file cannot be read or written, or its tours were taken under something else.
+    pub fn open(path: PathBuf, header: &Header) -> Result<Self, InputError> {
+        let failed = |error: std::io::Error| InputError::io(&path, "write", &error);
+        let mut file = File::options()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(&path)
+            .map_err(|error| InputError::io(&path, "open", &error))?;
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(|error| InputError::io(&path, "read", &error))?;
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        // What was cut off goes, so that the next line begins a line.
+        file.set_len(whole as u64).map_err(failed)?;
+        file.seek(SeekFrom::End(0)).map_err(failed)?;
+        let mut lines = text[..whole].lines();
+        let mut done = BTreeMap::new();
+        match lines.next() {
+            None => append(&mut file, header).map_err(failed)?,
+            Some(first) => {
+                let found: Header = serde_json::from_str(first).map_err(|_| {
+                    InputError::new(
+                        path.display().to_string(),
+                        "no results of `flexdit profile`: another file is in the way",
+                    )
+                })?;
+                same(&path, header, &found)?;
+                for (at, line) in lines.enumerate() {
+                    let line: Line = serde_json::from_str(line).map_err(|error| {
+                        let file = path.display().to_string();
+                        InputError::new(file, error.to_string()).at(at as u32 + 2, 0)
+                    })?;
+                    done.insert(line.cell, line.passed);
+                }
+            }
+        }
+        Ok(Self { path, file, done })
+    }
+
+    /// Whether a tour is there.
+    pub fn has(&self, cell: Cell) -> bool {
+        self.done.contains_key(&cell)
+    }
+
+    /// Adds a finished tour.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn add(&mut self, cell: Cell, passed: Passed) -> Result<(), InputError> {
+        let line = Line { cell, passed };
+        append(&mut self.file, &line)
+            .map_err(|error| InputError::io(&self.path, "write", &error))?;
+        self.done.insert(line.cell, line.passed);
+        Ok(())
+    }
+
+    /// The tours so far.
+    pub fn done(&self) -> &BTreeMap<Cell, Passed> {
+        &self.done
+    }
+
+    /// Removes the file: all of it is elsewhere now.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn remove(self) -> Result<(), InputError> {
+        std::fs::remove_file(&self.path)
+            .map_err(|error| InputError::io(&self.path, "remove", &error))
+    }
+}
+
+/// One line in one call: it is there, or is cut off and does not count.
+fn append(file: &mut File, line: &impl Serialize) -> std::io::Result<()> {
+    let mut text = serde_json::to_string(line).map_err(std::io::Error::other)?;
+    text.push('\n');
+    file.write_all(text.as_bytes())?;
+    file.flush()
+}
+
+/// Refuses tours that were taken under something else, and says what differs.
+fn same(path: &Path, now: &Header, then: &Header) -> Result<(), InputError> {
+    let differs = [
+        ("model", now.plan.model != then.plan.model),
+        ("shapes", now.plan.shapes != then.plan.shapes),
+        ("settings", now.plan != then.plan),
+        ("machine", now.machine != then.machine),
+        ("program", (&now.flexdit, now.optimised) != (&then.flexdit, then.optimised)),
+        ("weights", now.weights != then.weights),
+    ];
+    match differs.into_iter().find(|(_, differ)| *differ) {
+        None => Ok(()),
+        Some((what, _)) => {
+            let message = format!(
+                "holds tours of another {what}: finish that measurement as it was begun, or remove \
+                 the file"
+            );
+            Err(InputError::new(path.display().to_string(), message))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{CopySample, Samples};
+    use super::*;
+    use flexdit_core::Nanos;
+
+    fn header() -> Header {
+        let plan = Plan {
+            model: "qwen-image".into(),
+            world: 2,
+            degrees: vec![1, 2],
+            patches: vec![1],
+            shapes: vec![],
+            chunk: 1,
+            visits: 1,
+            rounds: 2,
+            pin: true,
+        };
+        let text = |text: &str| text.to_owned();
+        Header {
+            plan,
+            machine: text("a"),
+            flexdit: text("1"),
+            optimised: true,
+            weights: text("seed 1"),
+        }
+    }
+
+    fn passed(bytes: u64) -> Passed {
+        let copies = vec![CopySample { bytes, time: Nanos(3) }];
+        Passed { samples: Samples { copies, ..Samples::default() }, ..Passed::default() }
+    }
+
+    #[test]
+    fn a_second_call_finds_what_the_first_finished_and_not_what_was_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.yaml.partial");
+        let cells = [0, 1, 2].map(|shape| Cell { round: 1, shape });
+        let mut first = Partial::open(path.clone(), &header()).unwrap();
+        first.add(cells[0], passed(5)).unwrap();
+        first.add(cells[1], passed(6)).unwrap();
+        drop(first);
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        text.truncate(text.len() - 9);
+        std::fs::write(&path, text).unwrap();
+        let mut second = Partial::open(path.clone(), &header()).unwrap();
+        assert_eq!(cells.map(|cell| second.has(cell)), [true, false, false]);
+        second.add(cells[2], passed(7)).unwrap();
+        drop(second);
+        let third = Partial::open(path.clone(), &header()).unwrap();
+        assert_eq!(third.done().get(&cells[2]), Some(&passed(7)));
+        assert_eq!(third.done().len(), 2);
+        third.remove().unwrap();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn tours_of_another_machine_or_plan_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.yaml.partial");
+        drop(Partial::open(path.clone(), &header()).unwrap());
+        let refused = |header: &Header| {
+            let error = Partial::open(path.clone(), header).unwrap_err().to_string();
+            error.split("holds tours of another ").nth(1).unwrap_or_default().to_owned()
+        };
+        let other = Header { machine: "b".into(), ..header() };
+        assert!(refused(&other).starts_with("machine: "));
+        let mut other = header();
+        other.plan.visits = 2;
+        assert!(refused(&other).starts_with("settings: "));
+        std::fs::write(&path, "{}\n").unwrap();
+        let error = Partial::open(path.clone(), &header()).unwrap_err().to_string();
+        assert!(error.contains("another file is in the way"), "{error}");
+    }
+}

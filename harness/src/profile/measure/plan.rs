@@ -1,0 +1,199 @@
+//! Which shapes of which model are timed, how often, and in what order.
+
+use super::tour::{Amount, Layouts, Tour};
+use crate::input::InputError;
+use flexdit_core::Shape;
+use flexdit_core::model::ModelSpec;
+use serde::{Deserialize, Serialize};
+
+/// Everything that decides what is run; a measurement is resumed under the same plan only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The model.
+    pub model: String,
+    /// Ranks.
+    pub world: u16,
+    /// Degrees of a denoising step.
+    pub degrees: Vec<u16>,
+    /// Degrees of a VAE decode.
+    pub patches: Vec<u8>,
+    /// The shapes, ascending; their numbers of steps are those of a tour.
+    pub shapes: Vec<Shape>,
+    /// Denoising steps of a task.
+    pub chunk: u32,
+    /// Tasks of every request at every step layout, in one tour.
+    pub visits: u32,
+    /// Tours of every shape.
+    pub rounds: u32,
+    /// Whether ranks keep to a core each.
+    pub pin: bool,
+}
+
+/// One tour of the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Cell {
+    /// Which round.
+    pub round: u32,
+    /// Which shape of the plan.
+    pub shape: usize,
+}
+
+impl Plan {
+    /// Refuses what cannot be profiled; `from` names where the plan comes from.
+    ///
+    /// # Errors
+    /// No shape, a layout that the world or the model does not allow, or shapes that one profile cannot price.
+    pub fn check(&self, model: &ModelSpec, from: &str) -> Result<(), InputError> {
+        let refuse = |message: String| Err(InputError::new(from, message));
+        let Some(first) = self.shapes.first() else {
+            return refuse(format!("expected a shape of {}, got none", self.model));
+        };
+        if let Some(wide) = self.degrees.iter().find(|degree| **degree > self.world) {
+            return refuse(format!("a degree of {wide} in a world of {} ranks", self.world));
+        }
+        if let Some(wide) = self.patches.iter().find(|degree| u16::from(**degree) > self.world) {
+            return refuse(format!("a patch degree of {wide} in a world of {} ranks", self.world));
+        }
+        for shape in &self.shapes {
+            let size = size(shape);
+            let layouts = self.layouts(model, shape);
+            if let Err(why) = model.grid(shape.height, shape.width, shape.frames) {
+                return refuse(format!("{size}: {why}"));
+            }
+            if layouts.steps.is_empty() || layouts.decodes.is_empty() {
+                return refuse(format!("{} cannot make {size} at any of the degrees", self.model));
+            }
+            if shape.guidance != first.guidance {
+                let message = "guided and unguided shapes of one model: a profile prices text \
+                               encoding for one of them; measure them apart";
+                return refuse(message.to_owned());
+            }
+            if shape.text_tokens != first.text_tokens {
+                let message = format!(
+                    "shapes with {} and {} text tokens: a profile prices text encoding for one \
+                     number; measure them apart",
+                    first.text_tokens, shape.text_tokens
+                );
+                return refuse(message);
+            }
+        }
+        Ok(())
+    }
+
+    /// The layouts of a shape.
+    pub fn layouts(&self, model: &ModelSpec, shape: &Shape) -> Layouts {
+        Layouts::of(model, shape, &self.degrees, &self.patches)
+    }
+
+    /// All tours: every shape once a round, so that what the machine does in between touches all shapes alike. Every
+    /// round begins with another shape.
+    pub fn cells(&self) -> Vec<Cell> {
+        let shapes = self.shapes.len();
+        let of_round = |round: u32| {
+            (0..shapes).map(move |at| Cell { round, shape: (at + round as usize) % shapes })
+        };
+        (0..self.rounds).flat_map(of_round).collect()
+    }
+
+    /// The tour of a cell.
+    ///
+    /// # Panics
+    /// If the plan was not [checked](Plan::check).
+    pub fn tour(&self, model: &ModelSpec, cell: Cell) -> Tour {
+        let shape = self.shapes[cell.shape];
+        let layouts = self.layouts(model, &shape);
+        let amount = Amount {
+            world: self.world,
+            chunk: self.chunk,
+            visits: self.visits,
+            turn: cell.round as usize,
+        };
+        Tour::new(shape, &layouts, amount)
+    }
+}
+
+/// A shape's size as people write it: `256x256`, `128x128x17`.
+pub fn size(shape: &Shape) -> String {
+    let Shape { height, width, frames, .. } = shape;
+    if *frames == 1 { format!("{height}x{width}") } else { format!("{height}x{width}x{frames}") }
+}
+
+/// Reads `HEIGHTxWIDTH` or `HEIGHTxWIDTHxFRAMES`.
+///
+/// # Errors
+/// Anything else.
+pub fn parse_size(text: &str) -> Result<(u32, u32, u32), String> {
+    let numbers: Result<Vec<u32>, _> = text.split('x').map(str::parse).collect();
+    match numbers.as_deref() {
+        Ok(&[height, width]) if height > 0 && width > 0 => Ok((height, width, 1)),
+        Ok(&[height, width, frames]) if height > 0 && width > 0 && frames > 0 => {
+            Ok((height, width, frames))
+        }
+        _ => Err("expected HEIGHTxWIDTH or HEIGHTxWIDTHxFRAMES, such as 256x256".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flexdit_core::model::model;
+
+    fn plan() -> Plan {
+        let shape = |side| Shape {
+            height: side,
+            width: side,
+            frames: 1,
+            text_tokens: 8,
+            ..Shape::default()
+        };
+        Plan {
+            model: "qwen-image".into(),
+            world: 2,
+            degrees: vec![1, 2],
+            patches: vec![1],
+            shapes: vec![shape(64), shape(96), shape(128)],
+            chunk: 1,
+            visits: 1,
+            rounds: 2,
+            pin: false,
+        }
+    }
+
+    fn refused(change: impl FnOnce(&mut Plan)) -> String {
+        let mut plan = plan();
+        change(&mut plan);
+        plan.check(model("qwen-image").expect("listed"), "here").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_shape_comes_once_a_round_and_rounds_begin_with_another() {
+        let plan = plan();
+        plan.check(model("qwen-image").expect("listed"), "here").expect("sound");
+        let shapes: Vec<usize> = plan.cells().iter().map(|cell| cell.shape).collect();
+        assert_eq!(shapes, [0, 1, 2, 1, 2, 0]);
+    }
+
+    #[test]
+    fn what_one_profile_cannot_price_is_refused() {
+        assert_eq!(refused(|p| p.degrees.push(3)), "here: a degree of 3 in a world of 2 ranks");
+        assert_eq!(
+            refused(|p| p.patches.push(4)),
+            "here: a patch degree of 4 in a world of 2 ranks"
+        );
+        assert_eq!(refused(|p| p.shapes.clear()), "here: expected a shape of qwen-image, got none");
+        assert!(refused(|p| p.shapes[1].guidance = true).contains("measure them apart"));
+        assert!(refused(|p| p.shapes[2].text_tokens = 9).contains("with 8 and 9 text tokens"));
+        assert!(refused(|p| p.shapes[0].height = 7).starts_with("here: 7x64: "));
+    }
+
+    #[test]
+    fn sizes_are_read_as_they_are_written() {
+        assert_eq!(parse_size("256x192"), Ok((256, 192, 1)));
+        assert_eq!(parse_size("128x96x17"), Ok((128, 96, 17)));
+        for wrong in ["", "256", "256x", "0x4", "1x2x3x4", "axb"] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
+        let shape = Shape { height: 4, width: 6, frames: 5, ..Shape::default() };
+        assert_eq!(size(&shape), "4x6x5");
+    }
+}
