@@ -64,7 +64,8 @@ impl Endpoint {
         let presence = Arc::new(Presence { memory: Arc::clone(&memory), rank, lanes, _link: link });
         let lane = |lane| Lane {
             inner: LaneOf::new(Arc::clone(&memory), rank, lane, Arc::clone(config), 0),
-            _presence: Arc::clone(&presence),
+            presence: Arc::clone(&presence),
+            apart: false,
         };
         Self {
             lanes: (0..lanes).map(lane).collect(),
@@ -94,8 +95,12 @@ impl Endpoint {
     }
 
     /// Takes the lanes, to use them on several threads.
+    ///
+    /// A thread that panics while it holds one gives that lane up; the rank itself is lost with the last of them.
     pub fn take_lanes(&mut self) -> Vec<Lane> {
-        std::mem::take(&mut self.lanes)
+        let mut lanes = std::mem::take(&mut self.lanes);
+        lanes.iter_mut().for_each(|lane| lane.apart = true);
+        lanes
     }
 
     /// Zeroed bytes in this rank's heap, which peers read without a copy in between.
@@ -154,7 +159,18 @@ impl Aborter {
 #[derive(Debug)]
 pub struct Lane {
     inner: LaneOf<Mapped, Sound>,
-    _presence: Arc<Presence>,
+    presence: Arc<Presence>,
+    /// Taken from its endpoint: a panic of its thread need not lose the rank.
+    apart: bool,
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        // The last one loses the rank, which says more.
+        if self.apart && std::thread::panicking() && Arc::strong_count(&self.presence) > 1 {
+            self.inner.abandon();
+        }
+    }
 }
 
 impl Lane {

@@ -143,6 +143,14 @@ pub enum CommError {
         /// The message that came.
         theirs: Tag,
     },
+    /// Two ranks of a broadcast name different roots; the lane is poisoned.
+    #[error("{place}: {peer} names another root")]
+    Roots {
+        /// The operation here.
+        place: Box<Place>,
+        /// The rank that disagrees.
+        peer: Rank,
+    },
     /// Peers did not come in time; the lane is poisoned.
     #[error("{place}: waited {waited:?} for {missing}\n{graph}")]
     Timeout {

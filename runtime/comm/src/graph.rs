@@ -14,6 +14,8 @@ pub(crate) struct Wait {
     pub index: u32,
     /// Missing ranks as bits, never 0.
     pub missing: u64,
+    /// Names the broadcast whose root the rank waits for; 0 if it waits for anything else.
+    pub for_root: u64,
 }
 
 /// Publishes what `me` waits for.
@@ -21,6 +23,7 @@ pub(crate) fn publish<M: Memory>(memory: &M, me: Rank, lane: usize, wait: Wait) 
     let word = |word| memory.signal(me, lane, Signal::Waits { word });
     word(0).store(wait.sequence, Ordering::Relaxed);
     word(1).store(u64::from(wait.index) << 8 | wait.op as u64, Ordering::Relaxed);
+    word(3).store(wait.for_root, Ordering::Relaxed);
     word(2).store(wait.missing, Ordering::Release);
 }
 
@@ -36,7 +39,19 @@ fn read<M: Memory>(memory: &M, rank: Rank, lane: usize) -> Option<Wait> {
     let sequence = word(0).load(Ordering::Relaxed);
     let kind = word(1).load(Ordering::Relaxed);
     let op = Op::ALL.into_iter().find(|op| *op as u64 == kind & 0xff)?;
-    (missing != 0).then_some(Wait { sequence, op, index: (kind >> 8) as u32, missing })
+    let (index, for_root) = ((kind >> 8) as u32, word(3).load(Ordering::Relaxed));
+    (missing != 0).then_some(Wait { sequence, op, index, missing, for_root })
+}
+
+/// Whether `rank` waits, or has waited, for a root in this very broadcast.
+pub(crate) fn waits_for_root<M: Memory>(
+    memory: &M,
+    rank: Rank,
+    lane: usize,
+    broadcast: u64,
+) -> bool {
+    let word = memory.signal(rank, lane, Signal::Waits { word: 3 });
+    broadcast != 0 && word.load(Ordering::Relaxed) == broadcast
 }
 
 /// The ranks of a set of bits, in order.
@@ -55,7 +70,7 @@ pub(crate) fn render<M: Memory>(memory: &M, world: usize, lane: usize) -> String
         (0..world).map(|rank| read(memory, Rank(rank as u16), lane)).collect();
     let mut text = String::from("who waits for whom:");
     for (rank, wait) in waits.iter().enumerate() {
-        if let Some(Wait { sequence, op, index, missing }) = wait {
+        if let Some(Wait { sequence, op, index, missing, .. }) = wait {
             let (op, missing) = (op.name(), ranks(*missing));
             let _ = write!(text, "\n  rank {rank} in {op} {sequence}.{index} waits for {missing}");
         }
@@ -102,7 +117,7 @@ mod tests {
     use proptest::test_runner::RngSeed;
 
     fn waits(missing: &[u64]) -> Vec<Option<Wait>> {
-        let wait = |missing| Wait { sequence: 1, op: Op::Barrier, index: 0, missing };
+        let wait = |missing| Wait { sequence: 1, op: Op::Barrier, index: 0, missing, for_root: 0 };
         missing.iter().map(|missing| (*missing != 0).then(|| wait(*missing))).collect()
     }
 

@@ -26,6 +26,17 @@ pub(crate) struct Call<'a> {
     pub index: u32,
 }
 
+/// What a rank is in a broadcast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// No broadcast is under way.
+    None,
+    /// Its root.
+    Root,
+    /// It waits for the root, in the broadcast of this name.
+    ForRoot(u64),
+}
+
 /// The lane over any memory and rules; [`Lane`](crate::Lane) is the one that callers see.
 #[derive(Debug)]
 pub(crate) struct LaneOf<M, R> {
@@ -46,6 +57,8 @@ pub(crate) struct LaneOf<M, R> {
     pub(crate) sums: Vec<f32>,
     /// This rank's part of a sum that replaces it; kept for its memory.
     pub(crate) addend: Vec<u8>,
+    /// This rank's part in the broadcast that is under way.
+    pub(crate) part: Part,
 }
 
 impl<M: Memory, R: Rules> LaneOf<M, R> {
@@ -73,6 +86,7 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
             attempts: 0,
             sums: Vec::new(),
             addend: Vec::new(),
+            part: Part::None,
         }
     }
 
@@ -163,7 +177,8 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         last_look: &mut Option<(u64, CommError)>,
     ) -> Result<(), CommError> {
         let Call { op, index, .. } = call;
-        let wait = graph::Wait { sequence: self.sequence, op, index, missing };
+        let for_root = if let Part::ForRoot(broadcast) = self.part { broadcast } else { 0 };
+        let wait = graph::Wait { sequence: self.sequence, op, index, missing, for_root };
         graph::publish(&*self.memory, self.me, self.lane, wait);
         if pause == Pause::Expired {
             let (peers, missing) = (missing, graph::ranks(missing));
@@ -175,7 +190,7 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
             return Ok(());
         }
         // What a peer sent before it failed is there by now: one more poll, then this error.
-        *last_look = self.given_up(call, missing);
+        *last_look = self.given_up(call, missing).or_else(|| self.other_root(call, missing));
         Ok(())
     }
 
@@ -206,6 +221,51 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
         })
     }
 
+    /// The error for a broadcast in which waiting for `missing` is in vain, because a member names another root.
+    fn other_root(&self, call: Call<'_>, missing: u64) -> Option<(u64, CommError)> {
+        let peer = match self.part {
+            Part::None => None,
+            Part::Root => self.rival(call),
+            Part::ForRoot(broadcast) => {
+                let waits = |peer| graph::waits_for_root(&*self.memory, peer, self.lane, broadcast);
+                graph::ranks(missing).iter().copied().find(|peer| waits(*peer))
+            }
+        }?;
+        Some((bit(peer), self.another_root(call, peer)))
+    }
+
+    /// A member that sent as the root of the broadcast whose root this rank is.
+    pub(crate) fn rival(&self, call: Call<'_>) -> Option<Rank> {
+        let same = |tag: Tag| {
+            let mine = (call.op, self.sequence, call.index, call.member.key());
+            (tag.op, tag.sequence, tag.index, tag.key) == mine
+        };
+        let mut others = call.member.group().iter().copied().filter(|peer| *peer != self.me);
+        let rival = others.find(|peer| {
+            let message = self.edges[peer.index()].poll(&*self.memory);
+            message.is_some_and(|message| same(message.tag))
+        });
+        rival.filter(|_| call.op == Op::Broadcast)
+    }
+
+    /// The error for a peer that names another root.
+    #[cold]
+    pub(crate) fn another_root(&self, call: Call<'_>, peer: Rank) -> CommError {
+        CommError::Roots { place: self.place(call), peer }
+    }
+
+    /// Gives up for good, because the thread that used the lane panicked: whoever waits for this rank here gets an error soon.
+    pub(crate) fn abandon(&mut self) {
+        self.poisoned = true;
+        graph::withdraw(&*self.memory, self.me, self.lane);
+        let poison = self.memory.signal(self.me, self.lane, Signal::Poison);
+        poison.store(Cause::Asked as u64, Ordering::Release);
+        self.memory.fence();
+        for rank in 0..self.config.ranks {
+            self.memory.ring(Rank(rank as u16), self.lane);
+        }
+    }
+
     /// The error for a message that is not the one expected.
     #[cold]
     pub(crate) fn mismatch(&self, call: Call<'_>, peer: Rank, mine: Tag, theirs: Tag) -> CommError {
@@ -217,7 +277,7 @@ impl<M: Memory, R: Rules> LaneOf<M, R> {
     #[cold]
     pub(crate) fn fail(&mut self, call: Call<'_>, error: &CommError) {
         let cause = match error {
-            CommError::Mismatch { .. } => Cause::Mismatch,
+            CommError::Mismatch { .. } | CommError::Roots { .. } => Cause::Mismatch,
             CommError::Timeout { .. } => Cause::Timeout,
             CommError::PeerLost { .. } => Cause::PeerLost,
             CommError::Aborted { cause, .. } => *cause,

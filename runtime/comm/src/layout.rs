@@ -4,7 +4,7 @@ use crate::config::WorldConfig;
 use crate::memory::{SLOT_WORDS, Signal};
 
 /// Changes whenever the layout does; ranks with another version are refused.
-pub(crate) const VERSION: u64 = 1;
+pub(crate) const VERSION: u64 = 2;
 
 /// The first word of every heap: `FLEXHEAP`.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"FLEXHEAP");
@@ -142,7 +142,7 @@ mod tests {
             };
             place(Signal::Poison, 100);
             place(Signal::Asked, 101);
-            (0..3).for_each(|word| place(Signal::Waits { word }, 100));
+            (0..4).for_each(|word| place(Signal::Waits { word }, 100));
             place(Signal::Asleep, 100);
             for peer in 0..3 {
                 let (source, destination) = (Rank(peer), Rank(peer));

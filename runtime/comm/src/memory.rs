@@ -31,7 +31,8 @@ pub(crate) enum Signal {
     Poison,
     /// Not 0 if somebody asks the owner to give up; written by anybody.
     Asked,
-    /// What the owner waits in; written by the owner alone: task, operation, missing ranks (0 if it does not wait).
+    /// What the owner waits in; written by the owner alone: task, operation, missing ranks (0 if it does not wait),
+    /// broadcast whose root it waits for.
     Waits { word: usize },
     /// Not 0 while the owner is about to sleep or asleep; written by the owner alone.
     Asleep,

@@ -153,8 +153,8 @@ fn a_stray_message_is_found_at_the_next_contact() {
         let results = on_lanes(make, &tiny(2), |rank, lane| {
             let member = member(lane, &group(&[0, 1]));
             lane.begin(1)?;
-            // Both are the root: each sends, and neither receives.
-            lane.on(&member).broadcast(usize::from(rank), &mut [0; 8])?;
+            // Both put, and neither gets.
+            lane.on(&member).put(usize::from(1 - rank), &[0; 8])?;
             lane.begin(2)?;
             lane.on(&member).barrier()
         });
@@ -168,6 +168,74 @@ fn a_stray_message_is_found_at_the_next_contact() {
                 "{results:?}"
             );
         }
+    }
+}
+
+/// Who each rank takes for the root, and of how many bytes.
+const ROOTS: [(&[usize], usize); 6] = [
+    (&[0, 1], 8),
+    (&[0, 1], 20_000),
+    (&[1, 0], 8),
+    (&[1, 0, 0], 8),
+    (&[0, 1, 0], 20_000),
+    (&[0, 0, 2], 8),
+];
+
+#[test]
+fn ranks_that_name_different_roots_do_not_wait_for_the_time_out() {
+    for &make in TRANSPORTS {
+        for (roots, bytes) in ROOTS {
+            let everybody: Vec<u16> = (0..roots.len() as u16).collect();
+            let config = WorldConfig { lend_bytes: 0, ..WorldConfig::new(roots.len()) };
+            let results = on_lanes(make, &config, |rank, lane| {
+                let member = member(lane, &group(&everybody));
+                lane.begin(1)?;
+                lane.on(&member)
+                    .broadcast(roots[usize::from(rank)], &mut vec![rank as u8; bytes])?;
+                lane.begin(2)?;
+                lane.on(&member).barrier()
+            });
+            let found = |result: &Result<(), CommError>| {
+                matches!(result, Err(CommError::Roots { .. } | CommError::Mismatch { .. }))
+            };
+            assert!(results.iter().any(found), "{roots:?}: {results:?}");
+            let told = |result| {
+                found(result)
+                    || matches!(result, Err(CommError::Aborted { cause: Cause::Mismatch, .. }))
+            };
+            assert!(results.iter().all(told), "{roots:?}: {results:?}");
+        }
+    }
+}
+
+#[test]
+fn a_lane_whose_thread_panics_fails_for_its_peers_and_the_others_go_on() {
+    for &make in TRANSPORTS {
+        let results = on_all(make, &tiny(2), |mut end| {
+            let (rank, mut lanes) = (end.rank().0, end.take_lanes());
+            let member = member(&lanes[0], &group(&[0, 1]));
+            let mut second = lanes.pop().expect("two lanes");
+            let panics = std::thread::scope(|scope| {
+                let thread = scope.spawn(|| {
+                    second.begin(1)?;
+                    second.on(&member).barrier()?;
+                    let mut held = second;
+                    assert!(rank != 0, "this panic is wanted");
+                    held.on(&member).barrier()
+                });
+                thread.join()
+            });
+            for sequence in 1..4 {
+                lanes[0].begin(sequence).expect("in order");
+                lanes[0].on(&member).barrier().expect("the other lane goes on");
+            }
+            panics.map_err(|_| ())
+        });
+        assert_eq!(results[0], Err(()));
+        let is_told = |error: &CommError| {
+            matches!(error, CommError::Aborted { by: Rank(0), cause: Cause::Asked, .. })
+        };
+        assert!(matches!(&results[1], Ok(Err(error)) if is_told(error)), "{results:?}");
     }
 }
 
