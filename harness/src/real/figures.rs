@@ -46,6 +46,8 @@ impl RealRun {
 pub struct RealRuns {
     /// The machine.
     pub machine: Machine,
+    /// Other threads that wanted a core when the campaign began; `None` where the system does not tell.
+    pub others: Option<u32>,
     /// Whether the campaign was stopped before its end: its results are partial.
     pub interrupted: bool,
     /// Every run that took place, ordered by (point, system, seed).
@@ -202,6 +204,12 @@ impl RealRuns {
                  each. Pictures, commands and checks are as good as ever."
             ));
         }
+        if let Some(others) = self.others.filter(|others| *others > 0) {
+            warnings.push(format!(
+                "The machine was not quiet: {others} other threads wanted one of {cores} cores when \
+                 the campaign began."
+            ));
+        }
         if cfg!(debug_assertions) {
             warnings.push(
                 "The program was built without optimisation: its own times mean little.".to_owned(),
@@ -240,6 +248,13 @@ impl RealRun {
         }
         warnings
     }
+}
+
+/// Threads other than this one that want a core now; `None` where the system does not tell.
+pub fn others() -> Option<u32> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    let (running, _) = text.split_whitespace().nth(3)?.split_once('/')?;
+    Some(running.parse::<u32>().ok()?.saturating_sub(1))
 }
 
 /// Arrivals later than this are worth a warning.
@@ -289,7 +304,7 @@ mod tests {
 
     fn runs(runs: Vec<RealRun>) -> RealRuns {
         let machine = Machine { cores: 2, ..Machine::default() };
-        RealRuns { machine, interrupted: false, runs }
+        RealRuns { machine, others: Some(3), interrupted: false, runs }
     }
 
     #[test]
@@ -308,6 +323,10 @@ mod tests {
         let found = refused.warnings(0, true);
         let has = |words: &str| found.iter().any(|warning| warning.contains(words));
         assert!(has("3 ranks share 2 cores"), "{found:?}");
+        assert!(
+            has("The machine was not quiet: 3 other threads wanted one of 2 cores"),
+            "{found:?}"
+        );
         assert!(has("Ranks were not pinned to cores; rank 0: not permitted."), "{found:?}");
         assert!(has("one, seed 1: arrivals were up to 20 ms late (p99)."), "{found:?}");
         let stopped = RealRuns { interrupted: true, ..runs(vec![run(0, 1, Ok(1))]) };
