@@ -60,13 +60,14 @@ impl Dit {
     ) -> Result<Output, ComputeError> {
         let shape = &job.request.shape;
         let (model, grid) = (self.model(shape)?, self.grid(shape)?);
-        let mut scratch = self.scratch_of(job.rank);
+        let mut kept = self.scratch_of(job.rank);
+        let scratch = &mut kept.scratch;
         let texts = embeddings(model, job.whole(0), branches(shape))?;
         let context = Context { with: &texts[0], without: texts.get(1) };
         let solver = model.pipeline.solver(shape.steps as usize);
         let (place, peers) = (Place::new(job), RefCell::new(peers));
         let (mut parallel, mut pair) = (place.parallel(&peers), place.pair(&peers));
-        let mut progress = resume(model, job, &mut scratch);
+        let mut progress = resume(model, job, scratch);
         for step in 0..job.task.steps {
             job.step(step)?;
             let branches = match (shape.guidance, job.task.parallelism.cfg) {
@@ -81,10 +82,10 @@ impl Dit {
                 branches,
                 &mut progress,
                 &mut parallel,
-                &mut scratch,
+                scratch,
             )?;
         }
-        leave(model, job, progress, &mut scratch)
+        leave(model, job, progress, scratch)
     }
 }
 

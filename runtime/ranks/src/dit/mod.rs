@@ -92,6 +92,22 @@ impl fmt::Debug for Dit {
     }
 }
 
+/// A rank's buffers during a task; they go back at its end.
+struct Kept<'a> {
+    dit: &'a Dit,
+    rank: Rank,
+    scratch: Scratch,
+}
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        let mut slot = self.dit.slot(self.rank);
+        if slot.bytes() <= self.scratch.bytes() {
+            *slot = std::mem::take(&mut self.scratch);
+        }
+    }
+}
+
 /// A bijection on 64 bits in which every input bit changes about half of the output.
 ///
 /// # Source
@@ -189,7 +205,7 @@ impl Dit {
 
     /// Bytes of buffers that a rank keeps for its next task: the most that its tasks have used at one time.
     pub fn scratch_bytes(&self, rank: Rank) -> Bytes {
-        Bytes(self.scratch_of(rank).bytes() as u64)
+        Bytes(self.slot(rank).bytes() as u64)
     }
 
     /// The model of a shape.
@@ -197,9 +213,13 @@ impl Dit {
         self.models.get(shape.model.index()).ok_or(DitError::Unknown(shape.model))
     }
 
-    /// A rank's buffers; only its own thread works with them.
-    fn scratch_of(&self, rank: Rank) -> MutexGuard<'_, Scratch> {
+    fn slot(&self, rank: Rank) -> MutexGuard<'_, Scratch> {
         self.scratch[rank.index()].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A rank's buffers, taken out: nobody waits for a lock while others wait for him, also if two drivers share the models.
+    fn scratch_of(&self, rank: Rank) -> Kept<'_> {
+        Kept { dit: self, rank, scratch: std::mem::take(&mut *self.slot(rank)) }
     }
 
     /// Latent tokens along frames, rows and columns.

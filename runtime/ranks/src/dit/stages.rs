@@ -14,13 +14,14 @@ impl Dit {
     pub(super) fn encode(&self, job: &Job<'_>) -> Result<Output, ComputeError> {
         let rows = self.initial(job.request, job.tokens, job.memory())?;
         let model = self.model(&job.request.shape)?;
-        let mut scratch = self.scratch_of(job.rank);
+        let mut kept = self.scratch_of(job.rank);
+        let scratch = &mut kept.scratch;
         let bytes = job.state.whole[0].bytes;
         let mut whole = job.zeroed(bytes)?;
         let count = branches(&job.request.shape);
         let parts = whole.as_mut_slice::<bf16>().chunks_exact_mut(bytes / EMBEDDING_BYTES / count);
         for (branch, part) in parts.enumerate() {
-            let text = model.pipeline.encode(self.prompt(job.request, branch), &mut scratch)?;
+            let text = model.pipeline.encode(self.prompt(job.request, branch), scratch)?;
             part.convert_from_f32_slice(text.data());
         }
         Ok(Output { rows, whole: vec![whole] })
@@ -34,14 +35,15 @@ impl Dit {
     ) -> Result<Output, ComputeError> {
         let shape = &job.request.shape;
         let (model, grid) = (self.model(shape)?, self.grid(shape)?);
-        let mut scratch = self.scratch_of(job.rank);
+        let mut kept = self.scratch_of(job.rank);
+        let scratch = &mut kept.scratch;
         let patches = usize::from(job.task.parallelism.patch);
         let (first, index) = (job.index / patches * patches, job.index % patches);
         let rows = model.pipeline.rows(grid, patches, index);
         let peers = RefCell::new(peers);
         let mut link = Link::new(&peers, first..first + patches, index);
         let tokens = job.rows_of::<f32>(0).to_vec();
-        let picture = model.pipeline.decode(tokens, grid, &rows, &mut link, &mut scratch)?;
+        let picture = model.pipeline.decode(tokens, grid, &rows, &mut link, scratch)?;
         let mut bytes = job.zeroed(picture.data().len())?;
         rgb_into(&picture, bytes.as_bytes_mut());
         Ok(Output { rows: Vec::new(), whole: vec![bytes] })
