@@ -116,6 +116,35 @@ fn the_documents_show_the_benchmarks_recorded_last() {
     }
 }
 
+/// The README shows the run on real ranks that was recorded last.
+#[test]
+fn the_readme_shows_the_run_recorded_last() {
+    let text = text("README.md");
+    let shown = spliced(&text, "result two-ranks").expect("the README has a measured result");
+    let folder = last_recorded("two-ranks").expect("a recorded run");
+    let report = fs::read(folder.join("report.json")).expect("a recorded report");
+    let input: ReportInput = serde_json::from_slice(&report).expect("a report of a run");
+    assert_eq!(
+        shown,
+        excerpt(&input).trim(),
+        "README.md is out of date: flexdit report {folder:?}"
+    );
+}
+
+/// METHODOLOGY.md quotes the validation that was recorded last, rows as they stand there.
+#[test]
+fn the_methodology_quotes_the_validation_recorded_last() {
+    let text = text("METHODOLOGY.md");
+    let shown = spliced(&text, "result validate-two-ranks").expect("a part for it");
+    let folder = last_recorded("validate-two-ranks").expect("a recorded validation");
+    let report = fs::read_to_string(folder.join("report.md")).expect("its report");
+    let rows: Vec<&str> = shown.lines().filter(|line| line.starts_with('|')).collect();
+    assert!(rows.len() > 4, "a table of errors");
+    for row in rows {
+        assert!(report.lines().any(|line| line == row), "not in {folder:?}: {row}");
+    }
+}
+
 /// The folder of a benchmark in the last recording, by name, that has it.
 fn last_recorded(name: &str) -> Option<PathBuf> {
     let recordings = fs::read_dir(root().join("results/recorded")).ok()?;

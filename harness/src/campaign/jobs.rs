@@ -135,7 +135,6 @@ fn execute(
     options: &RunOptions<'_>,
     real: Option<&RealOptions<'_>>,
 ) -> Result<Finished, RunError> {
-    let others = real.and_then(|_| real::others());
     let mut settings = Vec::new();
     let mut workloads: Vec<Vec<Workload>> = Vec::new();
     for point in 0..loaded.points.len() {
@@ -176,7 +175,6 @@ fn execute(
     let (runs, measured): (Vec<RunRecord>, Vec<_>) = done.into_iter().flatten().unzip();
     let real = real.map(|real| RealRuns {
         machine: Machine::here(),
-        others,
         interrupted: real.interrupt.is_stopped(),
         runs: measured.into_iter().flatten().collect(),
     });

@@ -25,7 +25,7 @@ const QUICK: (u32, u32) = (1, 1);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  flexdit profile workloads/cpu/quickstart.yaml --out small-image.yaml
+  flexdit profile workloads/cpu/two-ranks.yaml --out small-image.yaml
   flexdit profile --model tiny-image --shapes 128x128,256x256 --world 2 --out tiny-image.yaml
   flexdit profile exp.yaml --out '{model}.yaml'       one file for each of several models
 

@@ -30,7 +30,7 @@ Examples:
   flexdit run exp.yaml --out results/heavy --set workload.target_load=1.2
   flexdit run exp.yaml --seeds 1..20 --set systems.elastic.elastic.policy=edf-greedy
   flexdit run exp.yaml --log --trace          replayable logs; traces for ui.perfetto.dev
-  flexdit run workloads/cpu/quickstart.yaml --engine cpu
+  flexdit run workloads/cpu/two-ranks.yaml --engine cpu
 
 Exit codes: 0 done, 1 an `expect:` check failed or a run is stuck, 2 bad input, 130 interrupted. On Ctrl-C
 virtual time leaves nothing; real ranks stop at their next step and what was measured is written, marked

@@ -19,7 +19,7 @@ use std::time::Instant;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  flexdit validate workloads/cpu/quickstart.yaml
+  flexdit validate workloads/cpu/two-ranks.yaml
   flexdit validate exp.yaml --profile measured.yaml --seeds 1..5 --tolerance 0.05
 
 Exit codes: 0 done, 1 beyond the tolerance or a run is stuck, 2 bad input, 130 interrupted (nothing is left).")]

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  flexdit verify workloads/cpu/quickstart.yaml
+  flexdit verify workloads/cpu/two-ranks.yaml
   flexdit verify exp.yaml --systems fixed,restless --requests 40 --seed 7
   flexdit verify exp.yaml --with-flaw            must exit with 1
 

@@ -25,7 +25,8 @@ struct Row {
     steps: u32,
     noise_seed: u64,
     tasks: usize,
-    reconfigurations: usize,
+    /// Changes of layout or computing ranks from one task to the next, of any stage.
+    placement_changes: usize,
     sha256: String,
 }
 
@@ -102,7 +103,7 @@ impl ImageFolder {
             steps: about.steps,
             noise_seed: about.noise_seed,
             tasks: about.placements.len(),
-            reconfigurations: computed.windows(2).filter(moved).count(),
+            placement_changes: computed.windows(2).filter(moved).count(),
             sha256: pixels.sha256(),
         });
         Ok(())

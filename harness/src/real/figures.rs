@@ -24,10 +24,12 @@ pub struct RealRun {
     pub scratch: Vec<Bytes>,
     /// Bytes of weights, which all ranks share.
     pub weights: Bytes,
+    /// Other threads that wanted a core when the run began; `None` where the operating system does not tell.
+    pub others: Option<u32>,
 }
 
 impl RealRun {
-    pub(super) fn new(run: &Run<'_>, outcome: Outcome) -> Self {
+    pub(super) fn new(run: &Run<'_>, others: Option<u32>, outcome: Outcome) -> Self {
         let scratch = outcome.ranks.iter().map(|rank| run.dit.scratch_bytes(rank.rank)).collect();
         Self {
             point: run.key.point,
@@ -36,6 +38,7 @@ impl RealRun {
             collectives: run.collectives,
             weights: run.dit.weight_bytes(),
             scratch,
+            others,
             outcome,
         }
     }
@@ -46,8 +49,6 @@ impl RealRun {
 pub struct RealRuns {
     /// The machine.
     pub machine: Machine,
-    /// Other threads that wanted a core when the campaign began; `None` where the system does not tell.
-    pub others: Option<u32>,
     /// Whether the campaign was stopped before its end: its results are partial.
     pub interrupted: bool,
     /// Every run that took place, ordered by (point, system, seed).
@@ -204,10 +205,12 @@ impl RealRuns {
                  each. Pictures, commands and checks are as good as ever."
             ));
         }
-        if let Some(others) = self.others.filter(|others| *others > 0) {
+        // One sample says little, but a load that stays is in all of them.
+        let others = self.at(point).filter_map(|run| run.others).min();
+        if let Some(others) = others.filter(|others| *others > 0) {
             warnings.push(format!(
-                "The machine was not quiet: {others} other threads wanted one of {cores} cores when \
-                 the campaign began."
+                "The machine was not quiet: whenever a run began, {others} or more other threads wanted \
+                 one of its {cores} cores."
             ));
         }
         if cfg!(debug_assertions) {
@@ -251,7 +254,7 @@ impl RealRun {
 }
 
 /// Threads other than this one that want a core now; `None` where the system does not tell.
-pub fn others() -> Option<u32> {
+pub(super) fn others() -> Option<u32> {
     let text = std::fs::read_to_string("/proc/loadavg").ok()?;
     let (running, _) = text.split_whitespace().nth(3)?.split_once('/')?;
     Some(running.parse::<u32>().ok()?.saturating_sub(1))
@@ -299,12 +302,13 @@ mod tests {
             outcome,
             scratch: vec![Bytes(7); usize::from(ranks)],
             weights: Bytes(1),
+            others: Some(3),
         }
     }
 
     fn runs(runs: Vec<RealRun>) -> RealRuns {
         let machine = Machine { cores: 2, ..Machine::default() };
-        RealRuns { machine, others: Some(3), interrupted: false, runs }
+        RealRuns { machine, interrupted: false, runs }
     }
 
     #[test]
@@ -324,7 +328,7 @@ mod tests {
         let has = |words: &str| found.iter().any(|warning| warning.contains(words));
         assert!(has("3 ranks share 2 cores"), "{found:?}");
         assert!(
-            has("The machine was not quiet: 3 other threads wanted one of 2 cores"),
+            has("The machine was not quiet: whenever a run began, 3 or more other threads"),
             "{found:?}"
         );
         assert!(has("Ranks were not pinned to cores; rank 0: not permitted."), "{found:?}");

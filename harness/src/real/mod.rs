@@ -14,7 +14,7 @@ mod run;
 
 pub use arithmetic::{Arithmetic, check};
 pub use fabric::Communicators;
-pub use figures::{OverheadRow, RankRow, RealRun, RealRuns, Spread, others};
+pub use figures::{OverheadRow, RankRow, RealRun, RealRuns, Spread};
 pub use fits::{available, needs};
 pub use interrupt::Interrupt;
 pub use run::{Fault, Run, run};

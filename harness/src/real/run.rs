@@ -1,7 +1,7 @@
 //! One run of one system on real ranks: driven, recorded, replayed, checked.
 
 use super::Communicators;
-use super::figures::RealRun;
+use super::figures::{RealRun, others};
 use super::interrupt::Interrupt;
 use crate::campaign::{BoxedSystem, RunKey, Setting, shapes};
 use crate::check::Checker;
@@ -94,6 +94,7 @@ pub fn run(
     };
     let mut system = fresh()?;
     let mut steps = Steps::default();
+    let others = others();
     let outcome = driver.run(&mut *system, input, &mut steps, sink)?;
     let Steps(steps) = steps;
     for step in &steps {
@@ -101,7 +102,7 @@ pub fn run(
     }
     let record = record(run, &outcome, &steps)?;
     again(&steps, fresh)?;
-    let real = RealRun::new(run, outcome);
+    let real = RealRun::new(run, others, outcome);
     Ok((record, real))
 }
 

@@ -15,13 +15,17 @@ use crate::peers::Groups;
 use crate::pin;
 use crate::rendezvous::Rendezvous;
 use crate::stats::Measured;
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, TryRecvError};
 use flexdit_core::{Group, Nanos, Rank};
 use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 
 /// How long a reset waits for ranks outside its group that have yet to read something; then it is called off.
 const READERS: Nanos = Nanos::from_millis(100);
+
+/// How long a rank that has nothing to do looks for its next item, giving way to whoever wants its core, before it sleeps: a
+/// core that falls asleep takes longer to wake than the dispatcher takes to decide.
+const AWAKE: Nanos = Nanos(100_000);
 
 /// Everything a rank's thread owns.
 pub(crate) struct Worker {
@@ -61,7 +65,7 @@ impl Worker {
             if pinned { pin::to_core(self.rank.index()) } else { Err("not asked to".into()) };
         let world = self.groups.prebuild(prebuilt).map_err(|error| error.to_string());
         self.report(Message::Ready { rank: self.rank, pinned, world });
-        while let Ok(item) = self.inbox.recv() {
+        while let Some(item) = self.next() {
             match item {
                 Item::Begin(clock) => {
                     self.clock = clock;
@@ -79,6 +83,19 @@ impl Worker {
         }
         alarm.armed = false;
         self.measured
+    }
+
+    /// The next item; `None` when nobody can send one any more.
+    fn next(&self) -> Option<Item> {
+        let begun = self.clock.now();
+        while self.clock.now() - begun < AWAKE {
+            match self.inbox.try_recv() {
+                Ok(item) => return Some(item),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => std::thread::yield_now(),
+            }
+        }
+        self.inbox.recv().ok()
     }
 
     /// Takes part in a reset, if all members can.
