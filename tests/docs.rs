@@ -97,7 +97,7 @@ fn the_documents_show_the_benchmarks_recorded_last() {
     for (file, name) in RECORDED {
         let text = text(file);
         let shown = spliced(&text, &format!("result {name}"));
-        let recorded = last_recorded(name);
+        let recorded = last_recorded(name, "report.json");
         assert_eq!(
             shown.is_some(),
             recorded.is_some(),
@@ -121,7 +121,7 @@ fn the_documents_show_the_benchmarks_recorded_last() {
 fn the_readme_shows_the_run_recorded_last() {
     let text = text("README.md");
     let shown = spliced(&text, "result two-ranks").expect("the README has a measured result");
-    let folder = last_recorded("two-ranks").expect("a recorded run");
+    let folder = last_recorded("two-ranks", "report.json").expect("a recorded run");
     let report = fs::read(folder.join("report.json")).expect("a recorded report");
     let input: ReportInput = serde_json::from_slice(&report).expect("a report of a run");
     assert_eq!(
@@ -136,7 +136,7 @@ fn the_readme_shows_the_run_recorded_last() {
 fn the_methodology_quotes_the_validation_recorded_last() {
     let text = text("METHODOLOGY.md");
     let shown = spliced(&text, "result validate-two-ranks").expect("a part for it");
-    let folder = last_recorded("validate-two-ranks").expect("a recorded validation");
+    let folder = last_recorded("validate-two-ranks", "report.md").expect("a recorded validation");
     let report = fs::read_to_string(folder.join("report.md")).expect("its report");
     let rows: Vec<&str> = shown.lines().filter(|line| line.starts_with('|')).collect();
     assert!(rows.len() > 4, "a table of errors");
@@ -145,11 +145,11 @@ fn the_methodology_quotes_the_validation_recorded_last() {
     }
 }
 
-/// The folder of a benchmark in the last recording, by name, that has it.
-fn last_recorded(name: &str) -> Option<PathBuf> {
+/// The folder `name` of the last recording, by name, that has it with its report.
+fn last_recorded(name: &str, report: &str) -> Option<PathBuf> {
     let recordings = fs::read_dir(root().join("results/recorded")).ok()?;
     let folders = recordings.map(|entry| entry.expect("an entry").path().join(name));
-    folders.filter(|folder| folder.join("report.json").exists()).max()
+    folders.filter(|folder| folder.join(report).exists()).max()
 }
 
 /// The cells of every table row but for the second column of the first table.
