@@ -39,7 +39,7 @@ impl Provenance {
             flexdit: env!("CARGO_PKG_VERSION").to_owned(),
             git_revision: crate::results::git_revision(),
             optimised: !cfg!(debug_assertions),
-            command: std::env::args().collect(),
+            command: crate::results::command_line(),
             machine: Machine::here(),
             pinned: setting.pin,
             realtime: machine::is_realtime(),
@@ -49,10 +49,9 @@ impl Provenance {
         }
     }
 
-    /// The command as it may be typed again, with the program's name alone.
+    /// The command as it may be typed again.
     pub fn command_line(&self) -> String {
-        let words = self.command.iter().skip(1).map(String::as_str);
-        std::iter::once("flexdit").chain(words).collect::<Vec<_>>().join(" ")
+        self.command.join(" ")
     }
 
     /// `measured on AMD EPYC, 2 cores, ..`.

@@ -5,6 +5,7 @@ use flexdit::input::{InputError, suggestion};
 use flexdit::profile::ProfileFile;
 use flexdit::profile::measure::plan::{parse_size, size};
 use flexdit::profile::measure::{Header, Job, JobError, Plan, Ranks};
+use flexdit::results::command_line;
 use flexdit::workload::{self, Context};
 use flexdit_core::cost::{CostModel, Price, Provenance};
 use flexdit_core::model::{self, CPU, ModelSpec};
@@ -108,7 +109,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         );
         return Err(InputError::new("--out", message).into());
     }
-    let command = command_line();
+    let command = command_line().join(" ");
     for plan in plans {
         let model = find(&plan.model, "--model")?;
         let out = PathBuf::from(args.out.replace("{model}", model.name));
@@ -151,14 +152,6 @@ fn progress() -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} tours, {eta} left {msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar
-}
-
-/// The command as it may be typed again.
-fn command_line() -> String {
-    std::iter::once("flexdit".to_owned())
-        .chain(std::env::args().skip(1))
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 fn find(name: &str, from: &str) -> Result<&'static ModelSpec, InputError> {

@@ -62,7 +62,7 @@ pub struct Manifest {
     pub seeds: Vec<u64>,
     /// Systems.
     pub systems: Vec<String>,
-    /// The command line.
+    /// The command line; see [`command_line`].
     pub command: Vec<String>,
     /// The machine.
     pub machine: Machine,
@@ -77,6 +77,11 @@ pub struct Manifest {
     pub real: Option<serde_json::Value>,
 }
 
+/// The command as it may be typed again: the program by its name, wherever it lies, then its arguments.
+pub fn command_line() -> Vec<String> {
+    std::iter::once("flexdit".to_owned()).chain(std::env::args().skip(1)).collect()
+}
+
 impl Manifest {
     /// A manifest of this program, machine, command line and moment; the rest is for the caller.
     pub fn here(name: impl Into<String>) -> Self {
@@ -85,7 +90,7 @@ impl Manifest {
             git_revision: git_revision(),
             label: "simulated".to_owned(),
             name: name.into(),
-            command: std::env::args().collect(),
+            command: command_line(),
             machine: Machine::here(),
             written_unix_s: unix_seconds(),
             ..Self::default()

@@ -22,7 +22,7 @@ mod tables;
 
 pub use folder::{ResultsFolder, remove_on_interrupt, remove_unfinished, stop_on_interrupt};
 pub(crate) use manifest::unix_seconds;
-pub use manifest::{FileHash, Machine, Manifest, git_revision, sha256_hex};
+pub use manifest::{FileHash, Machine, Manifest, command_line, git_revision, sha256_hex};
 #[cfg(feature = "dataframe")]
 pub use parquet::ParquetTables;
 pub use tables::{Table, classes_table, summary_table};
