@@ -37,6 +37,7 @@ pub mod rank_process;
 pub mod reference;
 pub mod results;
 pub mod samples;
+mod session;
 pub mod statistics;
 pub mod threads;
 pub mod tuples;

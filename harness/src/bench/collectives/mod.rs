@@ -14,9 +14,8 @@ pub use spec::{Spec, sizes};
 pub use tables::{csv, reference_csv};
 
 use super::launch::{BenchError, Launch, Setting};
-use super::provenance::Provenance;
 use super::reference::{self, Copying};
-use super::samples::{Checked, join};
+use super::session::Session;
 use super::statistics::median;
 use std::collections::BTreeMap;
 
@@ -39,29 +38,22 @@ pub fn run(
     progress: &dyn Fn(),
 ) -> Result<Results, BenchError> {
     spec.check()?;
-    let begun = super::clock::now();
     let mut collector = Collector::default();
-    let mut checked = Checked::default();
+    let mut session = Session::begin(setting, launch, progress);
     let mut references = References::default();
-    let mut pinned = setting.pin;
     for round in 0..spec.rounds {
         references.measure(spec, setting);
         progress();
         for &op in &spec.ops {
             let (plan, marks) = schedule(spec, op, round);
             for &contestant in &spec.contestants {
-                let ranks = launch(contestant, &plan, setting)?;
-                let turns = join(&plan, &ranks);
-                pinned &= ranks.iter().all(|rank| rank.pinned);
-                checked.add(&turns);
-                collector.add(contestant, op, &marks, &turns);
-                progress();
+                session.world(contestant, &plan, |turns| {
+                    collector.add(contestant, op, &marks, turns);
+                })?;
             }
         }
     }
-    let mut provenance = Provenance::here(setting, &spec.contestants, spec.seed);
-    provenance.pinned = pinned;
-    provenance.wall_s = super::clock::now().since(begun) as f64 / 1e9;
+    let (provenance, checked) = session.end(&spec.contestants, spec.seed);
     let (round_trip_ns, copies) = references.medians();
     let rows = collector.rows();
     Ok(Results { provenance, spec: spec.clone(), round_trip_ns, copies, rows, checked })

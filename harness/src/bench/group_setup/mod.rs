@@ -20,9 +20,8 @@ pub use spec::Spec;
 pub use tables::{csv, ratio_csv};
 
 use super::launch::{BenchError, Launch, Setting};
-use super::provenance::Provenance;
 use super::reference;
-use super::samples::{Checked, join};
+use super::session::Session;
 use super::tuples::Ranks;
 
 /// Worlds that [`run`] makes.
@@ -41,27 +40,20 @@ pub fn run(
     progress: &dyn Fn(),
 ) -> Result<Results, BenchError> {
     spec.check()?;
-    let begun = super::clock::now();
     let mut collector = Collector::default();
-    let mut checked = Checked::default();
-    let mut pinned = setting.pin;
+    let mut session = Session::begin(setting, launch, progress);
     for &world in &spec.worlds {
         for life in 0..spec.lives {
             let ranks = Ranks { world, cores: setting.cores.len() };
             let (plan, marks) = schedule(spec, ranks, life);
             for &contestant in &spec.contestants {
-                let ranks = launch(contestant, &plan, setting)?;
-                let turns = join(&plan, &ranks);
-                pinned &= ranks.iter().all(|rank| rank.pinned);
-                checked.add(&turns);
-                collector.add(contestant, world, &marks, &turns);
-                progress();
+                session.world(contestant, &plan, |turns| {
+                    collector.add(contestant, world, &marks, turns);
+                })?;
             }
         }
     }
-    let mut provenance = Provenance::here(setting, &spec.contestants, spec.seed);
-    provenance.pinned = pinned;
-    provenance.wall_s = super::clock::now().since(begun) as f64 / 1e9;
+    let (provenance, checked) = session.end(&spec.contestants, spec.seed);
     let rows = collector.rows(setting.cores.len());
     let clock_ns = reference::clock_reading();
     Ok(Results { provenance, spec: spec.clone(), clock_ns, rows, checked })
