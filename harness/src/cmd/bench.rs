@@ -67,18 +67,8 @@ Examples:
 
 Exit codes: 0 done, whatever the figures; 1 a byte was wrong or a rank failed; 2 bad input.")]
 struct GroupSetup {
-    /// Ranks of the worlds
-    #[arg(long, value_name = "N", value_delimiter = ',')]
-    worlds: Vec<usize>,
-    /// Members of the groups; those larger than a world are left out there
-    #[arg(long, value_name = "N", value_delimiter = ',')]
-    degrees: Vec<usize>,
-    /// The collective that is run on the groups
-    #[arg(long, value_name = "OP", default_value = "all_to_all")]
-    op: Operation,
-    /// Its bytes, as in `4KiB`
-    #[arg(long, value_name = "SIZE", default_value = "4KiB")]
-    bytes: Size,
+    #[command(flatten)]
+    groups: Groups,
     /// Fresh worlds of each size, per contestant; default 30
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     lives: Option<u16>,
@@ -125,6 +115,18 @@ Examples:
 
 Exit codes: 0 done, whatever the figures; 1 a byte was wrong or a rank failed; 2 bad input.")]
 struct Churn {
+    #[command(flatten)]
+    groups: Groups,
+    /// Fresh worlds of each case; default 5
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: Option<u16>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Which groups of which worlds, and what runs on them
+#[derive(Debug, clap::Args)]
+struct Groups {
     /// Ranks of the worlds
     #[arg(long, value_name = "N", value_delimiter = ',')]
     worlds: Vec<usize>,
@@ -137,11 +139,6 @@ struct Churn {
     /// Its bytes, as in `4KiB`
     #[arg(long, value_name = "SIZE", default_value = "4KiB")]
     bytes: Size,
-    /// Fresh worlds of each case; default 5
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    rounds: Option<u16>,
-    #[command(flatten)]
-    common: Common,
 }
 
 /// Message sizes in bytes, ascending.
@@ -199,11 +196,11 @@ fn churn(args: &Churn) -> anyhow::Result<ExitCode> {
     let base = if common.quick { churn::Spec::quick() } else { churn::Spec::default() };
     let spec = churn::Spec {
         contestants: common.contestants()?,
-        worlds: given(&args.worlds, base.worlds),
-        degrees: given(&args.degrees, base.degrees),
+        worlds: given(&args.groups.worlds, base.worlds),
+        degrees: given(&args.groups.degrees, base.degrees),
         rounds: args.rounds.map_or(base.rounds, usize::from),
-        op: args.op,
-        bytes: args.bytes.0.0,
+        op: args.groups.op,
+        bytes: args.groups.bytes.0.0,
         seed: common.seed,
         ..base
     };
@@ -221,11 +218,11 @@ fn group_setup(args: &GroupSetup) -> anyhow::Result<ExitCode> {
     };
     let spec = group_setup::Spec {
         contestants: common.contestants()?,
-        worlds: given(&args.worlds, base.worlds),
-        degrees: given(&args.degrees, base.degrees),
+        worlds: given(&args.groups.worlds, base.worlds),
+        degrees: given(&args.groups.degrees, base.degrees),
         lives: args.lives.map_or(base.lives, usize::from),
-        op: args.op,
-        bytes: args.bytes.0.0,
+        op: args.groups.op,
+        bytes: args.groups.bytes.0.0,
         seed: common.seed,
         ..base
     };

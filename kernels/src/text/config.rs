@@ -46,19 +46,9 @@ pub struct Config {
     pub skip: usize,
 }
 
-/// Names that [`Config::preset`] knows: those of the transformers they belong to.
-pub const PRESETS: [&str; 7] = [
-    "tiny-image",
-    "tiny-video",
-    "small-image",
-    "small-video",
-    "qwen-image",
-    "wan2.2-ti2v-5b",
-    "wan2.2-a14b",
-];
-
 impl Config {
-    /// The configuration of this name. `tiny` and `small` ones are ours, for random weights; the others are published:
+    /// The configuration that belongs to the transformer of this name, one of [`PRESETS`](crate::model::PRESETS).
+    /// `tiny` and `small` ones are ours, for random weights; the others are published:
     /// Qwen2.5-VL-7B's language model for Qwen-Image, UMT5-XXL for Wan. Templates are left to the user's file.
     ///
     /// # Source
@@ -158,7 +148,7 @@ mod tests {
 
     #[test]
     fn presets_make_sense_and_survive_yaml() {
-        for name in PRESETS {
+        for (name, _) in crate::model::PRESETS {
             let config = Config::preset(name).expect("listed");
             config.check().expect("sound");
             let yaml = serde_yaml::to_string(&config).expect("plain data");

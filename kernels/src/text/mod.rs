@@ -13,7 +13,7 @@ mod memory;
 mod token;
 
 pub use bias::{BUCKETS, bucket};
-pub use config::{Config, Family, PRESETS};
+pub use config::{Config, Family};
 pub use token::{HashTokens, Tokenizer, random_tokens};
 
 use crate::cpu::Scratch;

@@ -49,19 +49,9 @@ const DEVIATION_16: [f32; 16] = [
     1.6382, 1.1253, 2.8251, 1.9160,
 ];
 
-/// Names that [`Config::preset`] knows: those of the transformers they belong to.
-pub const PRESETS: [&str; 7] = [
-    "tiny-image",
-    "tiny-video",
-    "small-image",
-    "small-video",
-    "qwen-image",
-    "wan2.2-ti2v-5b",
-    "wan2.2-a14b",
-];
-
 impl Config {
-    /// The configuration of this name. `tiny` and `small` ones are ours, for random weights; the others are published.
+    /// The configuration that belongs to the transformer of this name, one of [`PRESETS`](crate::model::PRESETS).
+    /// `tiny` and `small` ones are ours, for random weights; the others are published.
     /// Latents of images are smaller by (1, 8, 8), of videos by (4, 8, 8), of wan2.2-ti2v-5b by (4, 16, 16).
     pub fn preset(name: &str) -> Option<Self> {
         let sized =
@@ -240,7 +230,7 @@ mod tests {
 
     #[test]
     fn presets_make_sense_and_shrink_as_published() {
-        for name in PRESETS {
+        for (name, _) in crate::model::PRESETS {
             Config::preset(name).expect("listed").check().expect("sound");
         }
         let down = |name: &str| Config::preset(name).expect("listed").down();

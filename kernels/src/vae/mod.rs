@@ -22,7 +22,7 @@ mod memory;
 mod rows;
 mod run;
 
-pub use config::{Config, PRESETS};
+pub use config::Config;
 pub use rows::Rows;
 
 use crate::cpu::Scratch;
