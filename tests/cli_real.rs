@@ -3,6 +3,8 @@
 use flexdit::log::{LogReader, record};
 use flexdit::metrics::summary::overall;
 use flexdit::metrics::{RecorderOptions, RunInfo, metric};
+use flexdit_core::Command::{Complete, Reject};
+use flexdit_core::{Event, RejectReason};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -112,6 +114,43 @@ fn same_metrics(log: &Path, summary: &str) {
         let found = (metric(name).unwrap().get)(&row).map(|value| value.to_string());
         let at = columns.iter().position(|column| *column == name).unwrap();
         assert_eq!(found.as_deref(), Some(cells[at]), "{name} of {}", header.system);
+    }
+}
+
+/// Small requests, cancelled ones and completed ones of a system's log.
+fn ends(log: &Path) -> [usize; 3] {
+    let (mut small, mut cancelled, mut completed) = (0, 0, 0);
+    for step in LogReader::open(log).unwrap().map(Result::unwrap) {
+        for event in &step.events {
+            small += usize::from(matches!(event, Event::Arrived(r) if r.class.0 == 0));
+        }
+        for command in &step.commands {
+            let why = RejectReason::Cancelled;
+            cancelled += usize::from(matches!(command, Reject { why: got, .. } if *got == why));
+            completed += usize::from(matches!(command, Complete(_)));
+        }
+    }
+    [small, cancelled, completed]
+}
+
+#[test]
+fn requests_whose_clients_gave_up_stop_and_have_no_result() {
+    let folder = tempfile::tempdir().unwrap();
+    // Small ones are due at once and take long; large ones are due in a day.
+    let changes = [
+        ("steps: 2, share: 0.7, alpha: 50", "steps: 1000, share: 0.7, alpha: 0.0001"),
+        ("alpha: 50", "alpha: 1e7"),
+        ("  target_load: 0.8", "  target_load: 0.8\n  client_timeout: deadline"),
+    ];
+    let path = write(folder.path(), &changes);
+    let args = ["run", &path, "--engine", "cpu", "--log", "--out", "out"];
+    let (code, out, error) = flexdit(folder.path(), &args);
+    assert_eq!(code, 0, "{out}{error}");
+    for system in ["fixed", "lanes", "elastic", "on-communicators"] {
+        let log = folder.path().join(format!("out/log-{system}-1.jsonl.zst"));
+        let [small, cancelled, completed] = ends(&log);
+        assert!(small > 0 && completed > 0, "{system}: {small} {completed}");
+        assert_eq!((cancelled, completed), (small, 12 - small), "{system}");
     }
 }
 

@@ -55,7 +55,7 @@ pub fn simulate(
     let input = flexdit_sim::Workload {
         requests: workload.requests.clone(),
         concurrency: workload.closed_loop,
-        cancellations: Vec::new(),
+        cancellations: workload.cancellations.clone(),
     };
     let run = Simulation::new(
         &mut *system,

@@ -137,6 +137,7 @@ pub fn setup(loaded: &Loaded, setting: &Setting, workloads: &[Workload]) -> Vec<
         ("arrivals", "workload.arrivals"),
         ("imported from", "workload.import"),
         ("SLO base", "workload.slo"),
+        ("clients give up", "workload.client_timeout"),
     ] {
         facts.extend(section(key).map(|text| fact(name, text, None)));
     }
@@ -393,6 +394,7 @@ mod tests {
             requests: vec![],
             names: None,
             closed_loop: None,
+            cancellations: vec![],
             phases: vec![],
             offered_load_expected: Some(1.0),
             offered_load_realised: Some(0.9),

@@ -90,7 +90,7 @@ pub fn run(
     let input = flexdit_core::Workload {
         requests: workload.requests.clone(),
         concurrency: workload.closed_loop,
-        cancellations: Vec::new(),
+        cancellations: workload.cancellations.clone(),
     };
     let mut system = fresh()?;
     let mut steps = Steps::default();

@@ -150,13 +150,13 @@ pub enum VerifyError {
 }
 
 impl Contest<'_> {
-    /// The first `count` requests of a workload, all at once and without a deadline.
+    /// The first `count` requests of a workload, all at once, without a deadline, and nobody gives up.
     pub fn requests(mut workload: Workload, count: usize) -> Workload {
         workload.requests.truncate(count);
         for request in &mut workload.requests {
             (request.arrival, request.deadline) = (Nanos::ZERO, None);
         }
-        workload.closed_loop = None;
+        (workload.closed_loop, workload.cancellations) = (None, Vec::new());
         workload
     }
 

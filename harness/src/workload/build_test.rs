@@ -147,6 +147,48 @@ fn classes_of_several_models_name_theirs() {
 }
 
 #[test]
+fn clients_give_up_at_the_deadline_after_so_many_of_them_or_after_a_time() {
+    let given_up = |timeout: &str| {
+        let arrivals = "arrivals: {poisson: {per_min: 9, requests: 20}}";
+        let workload = from_yaml(&format!("workload: {{{arrivals}{timeout}}}"), 3).unwrap();
+        assert!(workload.cancellations.is_sorted());
+        let of = |request: &flexdit_core::Request| {
+            let mut mine = workload.cancellations.iter().filter(|(_, id)| *id == request.id);
+            mine.next().map(|(at, _)| *at - request.arrival)
+        };
+        let budget = |request: &flexdit_core::Request| request.deadline.unwrap() - request.arrival;
+        workload.requests.iter().map(|each| (budget(each), of(each))).collect::<Vec<_>>()
+    };
+    assert!(given_up("").iter().all(|(_, after)| after.is_none()));
+    let at = given_up(", client_timeout: deadline");
+    assert!(at.len() == 20 && at.iter().all(|(budget, after)| *after == Some(*budget)));
+    let late = given_up(", client_timeout: {deadlines: 2}");
+    assert!(late.iter().all(|(budget, after)| *after == Some(*budget * 2)));
+    let soon = given_up(", client_timeout: {after: 5s}");
+    assert!(soon.iter().all(|(_, after)| *after == Some(Nanos::from_millis(5_000))));
+}
+
+#[test]
+fn rules_by_which_nobody_can_give_up_are_refused() {
+    let messages = [
+        refusal("workload: {arrivals: {phased: short}, client_timeout: never}"),
+        refusal("workload: {arrivals: {phased: short}, client_timeout: {deadlines: -1}}"),
+        refusal(
+            "workload: {arrivals: {batch: {requests: 1}}, slo: none, client_timeout: deadline}",
+        ),
+        refusal(
+            "workload: {arrivals: {closed: {concurrency: 2, requests: 9}}, client_timeout: {after: 1s}}",
+        ),
+    ];
+    insta::assert_snapshot!(messages.join("\n"), @r#"
+a.yaml:1:55: workload.client_timeout: unknown value `never`, expected `deadline`, `deadlines` or `after`
+a.yaml:1:67: workload.client_timeout.deadlines: expected a number above 0, got -1
+a.yaml:1:73: workload.client_timeout: no request has a deadline: give `after`, or another `slo`
+a.yaml:1:79: workload.client_timeout: a closed loop sends requests at times that only the run tells: give other arrivals
+"#);
+}
+
+#[test]
 fn mistakes_are_refused_at_their_place() {
     let arrivals = |arrivals: &str| refusal(&format!("workload: {{arrivals: {arrivals}}}"));
     let classes = |classes: &str| {

@@ -17,6 +17,7 @@ pub mod phases;
 mod slo;
 pub mod spec;
 pub mod stream;
+mod timeout;
 pub mod trace;
 
 #[cfg(test)]
@@ -31,7 +32,7 @@ use crate::quantity::Duration;
 use arrivals::Arrival;
 use flexdit_core::cost::CostModel;
 use flexdit_core::model::ModelSpec;
-use flexdit_core::{ClassId, Request, RequestId};
+use flexdit_core::{ClassId, Nanos, Request, RequestId};
 use std::path::Path;
 
 /// What a workload is built from, beside its own section.
@@ -73,6 +74,8 @@ pub struct Workload {
     /// Requests in the system, for a closed loop: then every arrival is 0 and every deadline counts
     /// from 0, and the driver moves both when it sends the request.
     pub closed_loop: Option<u32>,
+    /// When clients give up their requests, in order of time.
+    pub cancellations: Vec<(Nanos, RequestId)>,
     /// Phases of constant rate, where the generator has any.
     pub phases: Vec<phases::Phase>,
     /// Expected work on one rank over world x active window.
@@ -89,7 +92,7 @@ pub struct Workload {
 /// # Errors
 /// The first thing in the section, or in a file that it names, that makes no sense.
 pub fn build(spec: &WorkloadSpec, context: &Context<'_>) -> Result<Workload, InputError> {
-    let workload = match (&spec.arrivals, &spec.import) {
+    let mut workload = match (&spec.arrivals, &spec.import) {
         (Some(arrivals), None) => generated(spec, arrivals, context)?,
         (None, Some(import)) => trace::import(spec, import, context)?,
         (Some(_), Some(_)) => {
@@ -103,6 +106,7 @@ pub fn build(spec: &WorkloadSpec, context: &Context<'_>) -> Result<Workload, Inp
         let message = format!("no request arrives with seed {}", context.seed);
         return Err(context.error("", message));
     }
+    workload.cancellations = timeout::cancellations(spec.client_timeout, &workload, context)?;
     Ok(workload)
 }
 
@@ -131,6 +135,7 @@ fn generated(
         requests,
         names: None,
         closed_loop: generated.closed_loop,
+        cancellations: Vec::new(),
         phases: generated.phases,
         offered_load_expected: generated.expected_load,
         source: format!("generated with seed {}", context.seed),

@@ -35,6 +35,10 @@ pub struct WorkloadSpec {
     /// Where deadlines come from. Left out: alpha x T_single with each class's `alpha`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slo: Option<SloSpec>,
+    /// When clients give up waiting: the request is cancelled then, stops at its next step boundary and has no result. Left
+    /// out: never. Needs arrivals that are known before the run, so no closed loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_timeout: Option<ClientTimeout>,
     /// Denoising steps between two rescheduling points, for classes that do not say; default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunk_steps: Option<u32>,
@@ -52,6 +56,18 @@ impl WorkloadSpec {
         };
         self.import.iter().map(|import| import.path.clone()).chain(trace).collect()
     }
+}
+
+/// When a client gives up waiting for its request.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientTimeout {
+    /// At the deadline; a request without one waits for ever.
+    Deadline,
+    /// After this many times the time from arrival to deadline. Above 0.
+    Deadlines(f64),
+    /// So long after the arrival.
+    After(Duration),
 }
 
 /// One kind of request.

@@ -34,7 +34,7 @@ pub use ids::{ArtifactId, ClassId, ModelId, Rank, RequestId, TaskId, TransferId}
 pub use parallelism::Parallelism;
 pub use rank_set::RankSet;
 pub use request::{Request, Shape};
-pub use run::{Arrivals, Observer, Workload};
+pub use run::{Arrivals, Cancellations, Observer, Workload};
 pub use system::{Counters, System};
 pub use task::{Edge, Route, Stage, Task, Transfer};
 pub use units::{Bytes, Nanos};

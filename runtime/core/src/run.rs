@@ -45,6 +45,11 @@ impl Arrivals {
         Self { requests, next: 0, due: concurrency.map(|count| count as usize) }
     }
 
+    /// Whether a request has arrived; its ordinal is its place in the order of arrival.
+    pub fn has_arrived(&self, id: RequestId) -> bool {
+        id.index() < self.next
+    }
+
     /// When the next request arrives, given the time.
     pub fn next_at(&self, now: Nanos) -> Option<Nanos> {
         let request = self.requests.get(self.next)?;
@@ -83,6 +88,51 @@ impl Arrivals {
     }
 }
 
+/// The source of cancellations of one run. One that is due before its request has arrived waits for it: a driver may be
+/// late with an arrival, and nobody can give up what a system has not heard of.
+#[derive(Debug)]
+pub struct Cancellations {
+    given: Vec<(Nanos, RequestId)>,
+    next: usize,
+    /// Due, and their requests have not arrived.
+    waiting: Vec<RequestId>,
+}
+
+impl Cancellations {
+    /// Cancellations in order of time.
+    pub fn new(given: Vec<(Nanos, RequestId)>) -> Self {
+        Self { given, next: 0, waiting: Vec::new() }
+    }
+
+    /// A client gives up now.
+    pub fn add(&mut self, id: RequestId) {
+        self.waiting.push(id);
+    }
+
+    /// When the next one is due, given the time.
+    pub fn next_at(&self, now: Nanos, arrivals: &Arrivals) -> Option<Nanos> {
+        if self.waiting.iter().any(|id| arrivals.has_arrived(*id)) {
+            return Some(now);
+        }
+        self.given.get(self.next).map(|(at, _)| *at)
+    }
+
+    /// Whether none is left.
+    pub fn is_over(&self) -> bool {
+        self.next == self.given.len() && self.waiting.is_empty()
+    }
+
+    /// Takes the next one that is due by `now` and whose request has arrived.
+    pub fn pop(&mut self, now: Nanos, arrivals: &Arrivals) -> Option<RequestId> {
+        while let Some(&(_, id)) = self.given.get(self.next).filter(|(at, _)| *at <= now) {
+            self.next += 1;
+            self.waiting.push(id);
+        }
+        let at = self.waiting.iter().position(|id| arrivals.has_arrived(*id))?;
+        Some(self.waiting.remove(at))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +161,26 @@ mod tests {
         assert!(open.pop(Nanos(4)).is_none());
         assert_eq!(open.pop(Nanos(7)).map(|late| late.arrival), Some(Nanos(5)));
         assert!(open.pop(Nanos(7)).is_none() && !open.is_over());
+    }
+
+    #[test]
+    fn who_gives_up_before_the_arrival_is_heard_of_after_it() {
+        let mut arrivals = Arrivals::new(vec![request(5), request(9)], None);
+        let given = vec![(Nanos(6), RequestId(0)), (Nanos(7), RequestId(1))];
+        let mut cancellations = Cancellations::new(given);
+        assert_eq!(cancellations.next_at(Nanos(0), &arrivals), Some(Nanos(6)));
+        // The driver is late: nothing has arrived yet.
+        assert_eq!(cancellations.pop(Nanos(8), &arrivals), None);
+        assert!(arrivals.pop(Nanos(8)).is_some());
+        assert_eq!(cancellations.next_at(Nanos(8), &arrivals), Some(Nanos(8)));
+        assert_eq!(cancellations.pop(Nanos(8), &arrivals), Some(RequestId(0)));
+        assert_eq!(
+            (cancellations.next_at(Nanos(8), &arrivals), cancellations.is_over()),
+            (None, false)
+        );
+        assert!(arrivals.pop(Nanos(9)).is_some());
+        assert_eq!(cancellations.pop(Nanos(9), &arrivals), Some(RequestId(1)));
+        assert!(cancellations.is_over());
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! The virtual-time driver: one loop over instants.
 
+mod cancel;
+
 use crate::charges::{Charges, Occupies};
 use crate::faults::{FaultModel, FaultPlan};
 use crate::inbox::{Inboxes, Item};
 use crate::timing::Timing;
 use flexdit_core::cost::CostModel;
 use flexdit_core::{
-    Arrivals, Command, Counters, Event, FailReason, Nanos, Observer, Parallelism, Rank, RequestId,
-    Shape, Stage, System, Workload,
+    Arrivals, Cancellations, Command, Counters, Event, FailReason, Nanos, Observer, Parallelism,
+    Rank, RequestId, Shape, Stage, System, Workload,
 };
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -65,7 +67,7 @@ pub struct Simulation<'a> {
     timing: Timing,
     inboxes: Inboxes,
     arrivals: Arrivals,
-    cancellations: std::iter::Peekable<std::vec::IntoIter<(Nanos, RequestId)>>,
+    cancellations: Cancellations,
     faults: FaultPlan,
     /// Ends of running items: (time, sequence number, slot).
     queue: BinaryHeap<Reverse<(Nanos, u64, u32)>>,
@@ -99,7 +101,7 @@ impl<'a> Simulation<'a> {
             timing,
             inboxes: Inboxes::new(world),
             arrivals: Arrivals::new(workload.requests, workload.concurrency),
-            cancellations: workload.cancellations.into_iter().peekable(),
+            cancellations: Cancellations::new(workload.cancellations),
             faults: FaultPlan::new(faults, world, seed),
             queue: BinaryHeap::new(),
             killed: Vec::new(),
@@ -130,6 +132,7 @@ impl<'a> Simulation<'a> {
             self.commands.clear();
             wake = self.system.step(now, &self.events, &mut self.commands);
             observer.step(now, &self.events, &self.commands);
+            self.stop_cancelled(now);
             // Waking often until something comes is slow, not stuck; waking without end at one instant is.
             let idle = self.commands.is_empty() && (stays || !self.expects(now));
             idle_steps = if idle { idle_steps + 1 } else { 0 };
@@ -151,7 +154,7 @@ impl<'a> Simulation<'a> {
     fn expects(&mut self, now: Nanos) -> bool {
         !self.queue.is_empty()
             || self.arrivals.next_at(now).is_some()
-            || self.cancellations.peek().is_some()
+            || !self.cancellations.is_over()
     }
 
     /// When something happens next.
@@ -165,7 +168,7 @@ impl<'a> Simulation<'a> {
         }
         let end = self.queue.peek().map(|Reverse((at, _, _))| *at);
         let arrival = self.arrivals.next_at(now);
-        let cancel = self.cancellations.peek().map(|(at, _)| *at);
+        let cancel = self.cancellations.next_at(now, &self.arrivals);
         let next = [end, arrival, cancel, wake].into_iter().flatten().min();
         // Faults alone cannot bring work back, unless a rank that is down comes up.
         let fault = self.faults.next_at().filter(|_| next.is_some() || self.down > 0);
@@ -196,7 +199,7 @@ impl<'a> Simulation<'a> {
                 self.finish(slot);
             }
         }
-        while let Some((_, id)) = self.cancellations.next_if(|(at, _)| *at <= now) {
+        while let Some(id) = self.cancellations.pop(now, &self.arrivals) {
             if !self.ended[id.index()] {
                 self.events.push(Event::Cancelled(id));
             }
@@ -209,6 +212,9 @@ impl<'a> Simulation<'a> {
 
     fn finish(&mut self, slot: u32) {
         let work = self.inboxes.finish(slot, &mut self.begin);
+        if work.fails {
+            return self.stopped(&work);
+        }
         match work.item {
             Item::Task(task) => {
                 self.group_setups += u64::from(work.span.setup > Nanos::ZERO);
@@ -322,6 +328,11 @@ impl<'a> Simulation<'a> {
             begin = begin.max(self.inboxes.port_free[rank.index()]);
         }
         let sequence = work.sequence();
+        if work.stops {
+            self.inboxes.get_mut(slot).fails = true;
+            self.queue.push(Reverse((begin, sequence, slot)));
+            return Ok(());
+        }
         let end = match &work.item {
             Item::Task(task) => {
                 let Some(charge) = self.timing.charge(task) else {

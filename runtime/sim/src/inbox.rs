@@ -20,6 +20,10 @@ pub(crate) struct Work {
     /// When the command reaches the ranks.
     pub(crate) not_before: Nanos,
     pub(crate) span: Span,
+    /// Whether it ends as soon as it begins, since its request was cancelled.
+    pub(crate) stops: bool,
+    /// Whether it ends without a result.
+    pub(crate) fails: bool,
     /// Ranks at whose inbox it is first.
     heads: u16,
 }
@@ -80,7 +84,8 @@ impl Inboxes {
         }
         let begins = usize::from(heads) == ranks.len();
         let span = Span::default();
-        let work = Work { item, destinations, request, not_before, span, heads };
+        let (stops, fails) = (false, false);
+        let work = Work { item, destinations, request, not_before, span, stops, fails, heads };
         self.works[at as usize] = Some(work);
         (at, begins)
     }

@@ -188,6 +188,7 @@ pub(super) fn import(
         requests,
         names: Some(rows.iter().map(name).collect()),
         closed_loop: None,
+        cancellations: Vec::new(),
         phases: Vec::new(),
         offered_load_expected: None,
         source: format!("imported from {}", source.path.display()),

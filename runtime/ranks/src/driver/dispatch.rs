@@ -14,16 +14,14 @@ use crate::flow::{Flow, LiveTask};
 use crate::histogram::Histogram;
 use crate::message::{Item, LiveTransfer, Message};
 use flexdit_core::{
-    Arrivals, Command, Event, Group, Nanos, Observer, Parallelism, Rank, Request, RequestId, Shape,
-    Stage, System, Workload,
+    Arrivals, Cancellations, Command, Event, Group, Nanos, Observer, Parallelism, Rank, Request,
+    RequestId, Shape, Stage, System, Workload,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future as _, poll_fn};
-use std::iter::Peekable;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::vec::IntoIter;
 use tokio::sync::mpsc;
 
 /// Messages taken before the system is stepped.
@@ -72,7 +70,7 @@ pub(super) struct Dispatcher<'a> {
     pub inbox: usize,
     pub clock: Clock,
     pub arrivals: Arrivals,
-    cancellations: Peekable<IntoIter<(Nanos, RequestId)>>,
+    pub cancellations: Cancellations,
     states: BTreeMap<Shape, State>,
     pub events: Vec<Event>,
     commands: Vec<Command>,
@@ -115,7 +113,7 @@ impl<'a> Dispatcher<'a> {
             inbox: driver.options.inbox,
             clock: Clock::start(),
             arrivals: Arrivals::new(workload.requests, workload.concurrency),
-            cancellations: workload.cancellations.into_iter().peekable(),
+            cancellations: Cancellations::new(workload.cancellations),
             states,
             events: Vec::new(),
             commands: Vec::new(),
@@ -227,7 +225,7 @@ impl<'a> Dispatcher<'a> {
     /// When something is due that no message tells.
     fn next_at(&mut self, now: Nanos) -> Option<Nanos> {
         let arrival = self.arrivals.next_at(now);
-        let cancel = self.cancellations.peek().map(|(at, _)| *at);
+        let cancel = self.cancellations.next_at(now, &self.arrivals);
         [arrival, cancel, self.wake].into_iter().flatten().min()
     }
 
@@ -258,7 +256,7 @@ impl<'a> Dispatcher<'a> {
 
     /// Adds cancellations and arrivals that are due.
     fn gather(&mut self, now: Nanos) {
-        while let Some((_, id)) = self.cancellations.next_if(|(at, _)| *at <= now) {
+        while let Some(id) = self.cancellations.pop(now, &self.arrivals) {
             if !self.ended[id.index()] {
                 self.events.push(Event::Cancelled(id));
             }
@@ -288,7 +286,7 @@ impl<'a> Dispatcher<'a> {
             || !self.resets.is_empty()
             || !self.messages.is_empty()
             || self.arrivals.next_at(now).is_some()
-            || self.cancellations.peek().is_some()
+            || !self.cancellations.is_over()
     }
 
     fn is_stranded(&mut self) -> bool {

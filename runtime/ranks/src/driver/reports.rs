@@ -46,7 +46,7 @@ impl Dispatcher<'_> {
             Message::Lost { rank } => self.on_lost(rank)?,
             Message::Cancel(id) => {
                 if self.ended.get(id.index()) == Some(&false) {
-                    self.events.push(Event::Cancelled(id));
+                    self.cancellations.add(id);
                 }
             }
             Message::Lose(rank) => {
