@@ -5,7 +5,7 @@ use crate::error::KernelError;
 use crate::exchange::{Member, members};
 use crate::oracle::dual_stream::predict as dual_stream_oracle;
 use crate::oracle::video::predict as video_oracle;
-use crate::oracle::{Bounded, Matrix};
+use crate::oracle::{Bounded, Given, Matrix};
 use crate::random::Stream;
 use crate::tensor::Tensor;
 use std::sync::Arc;
@@ -100,8 +100,9 @@ fn judged(family: Family, grid: [usize; 3], text: usize) -> (Arc<Model>, Arc<Cas
     let sizes = Config { family, heads: 4, head_dim: 12, ffn: 96, text_dim: 24, ..preset };
     let model = Model::load(&sizes, &mut Seeded::new(5), DType::F32).expect("seeded");
     let case = case(&sizes, grid, text);
-    let input = Input {
-        tokens: View::new(&case.tokens, sizes.width()),
+    let tokens = Matrix::exact(View::new(&case.tokens, sizes.width()));
+    let input = Given {
+        tokens: &tokens,
         text: View::new(&case.text, sizes.text_dim),
         timestep: 700.0,
         grid,

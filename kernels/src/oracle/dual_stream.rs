@@ -1,16 +1,16 @@
 //! The dual-stream transformer, written out once more from the architecture, on one rank.
 
-use super::model::{Names, modulated, sequence_positions, split_six};
+use super::model::{Given, Names, modulated, sequence_positions, split_six};
 use super::ops::{self, Matrix};
 use crate::cpu::Heads;
 use crate::error::Result;
-use crate::model::{Config, Input, WeightSource};
+use crate::model::{Config, WeightSource};
 
 /// The prediction for a whole sequence, with bounds.
 ///
 /// # Errors
 /// As the source.
-pub fn predict(config: &Config, source: &mut dyn WeightSource, input: Input<'_>) -> Result<Matrix> {
+pub fn predict(config: &Config, source: &mut dyn WeightSource, input: Given<'_>) -> Result<Matrix> {
     let d = config.hidden();
     let mut names = Names(source);
     let time = ops::sinusoid(input.timestep, 256);
@@ -19,7 +19,7 @@ pub fn predict(config: &Config, source: &mut dyn WeightSource, input: Input<'_>)
     let norm = names.values("txt_norm.weight", [config.text_dim])?;
     let text = ops::rms_norm(&Matrix::exact(input.text), &norm, 1e-6);
     let mut text = names.linear("txt_in", &text, d)?;
-    let mut image = names.linear("img_in", &Matrix::exact(input.tokens), d)?;
+    let mut image = names.linear("img_in", input.tokens, d)?;
 
     let [_, rows, columns] = input.grid;
     let behind = (rows / 2).max(columns / 2) as i32;

@@ -8,10 +8,13 @@ pub mod dual_stream;
 mod model;
 mod number;
 pub mod ops;
+pub mod pipeline;
+pub mod solver;
 pub mod text;
 pub mod vae;
 pub mod video;
 pub mod volume;
 
+pub use model::Given;
 pub use number::Bounded;
 pub use ops::Matrix;

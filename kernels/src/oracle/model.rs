@@ -7,6 +7,19 @@ use crate::model::WeightSource;
 use crate::tensor::Shape;
 use crate::view::View;
 
+/// What a step is computed from: as [`crate::model::Input`], with the tokens of the whole sequence and their bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// Latent tokens.
+    pub tokens: &'a Matrix,
+    /// Text tokens.
+    pub text: View<'a>,
+    /// Noise level times 1000.
+    pub timestep: f32,
+    /// Tokens along frames, rows and columns.
+    pub grid: [usize; 3],
+}
+
 /// Weights by name.
 pub(super) struct Names<'a>(pub &'a mut dyn WeightSource);
 

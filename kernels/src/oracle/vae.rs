@@ -7,14 +7,14 @@ use super::volume::Volume;
 use crate::cpu::Heads;
 use crate::error::Result;
 use crate::model::WeightSource;
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::Shape;
 use crate::vae::Config;
 
-/// The picture of latents `[channels, frames, rows, columns]`, a pixel per row, before it is clamped to -1..=1.
+/// The picture of latents, a pixel per row, before it is clamped to -1..=1.
 ///
 /// # Errors
 /// As the source.
-pub fn decode(config: &Config, source: &mut dyn WeightSource, latents: &Tensor) -> Result<Matrix> {
+pub fn decode(config: &Config, source: &mut dyn WeightSource, latents: &Volume) -> Result<Matrix> {
     let mut oracle = Oracle(Names(source));
     let widest = config.base_channels * config.multipliers.last().copied().unwrap_or(1);
     let x = scaled(config, latents);
@@ -122,21 +122,17 @@ impl Oracle<'_> {
     }
 }
 
-/// Latents at their own mean and deviation, channels last.
-fn scaled(config: &Config, latents: &Tensor) -> Volume {
-    let shape = latents.shape();
-    let [channels, frames, rows, columns] = *shape.axes() else { panic!("four axes") };
+/// Latents at their own mean and deviation.
+fn scaled(config: &Config, latents: &Volume) -> Volume {
     let of = |list: &[f32], channel: usize, none: f32| {
         Bounded::from(list.get(channel).copied().unwrap_or(none))
     };
-    Volume::from_fn([frames, rows, columns], channels, |[f, r, c]| {
-        let value = |channel: usize| {
-            let index = ((channel * frames + f) * rows + r) * columns + c;
-            let value = Bounded::from(latents.data()[index]);
+    Volume::from_fn(latents.sizes(), latents.channels(), |place| {
+        let values = latents.at(place).iter().enumerate().map(|(channel, value)| {
             let deviation = of(&config.latent_deviation, channel, 1.0);
-            value * deviation + of(&config.latent_mean, channel, 0.0)
-        };
-        (0..channels).map(value).collect()
+            *value * deviation + of(&config.latent_mean, channel, 0.0)
+        });
+        values.collect()
     })
 }
 

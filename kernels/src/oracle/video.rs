@@ -1,17 +1,17 @@
 //! The cross-attention video transformer, written out once more from the architecture, on one rank.
 
-use super::model::{Names, modulated, sequence_positions, split_six};
+use super::model::{Given, Names, modulated, sequence_positions, split_six};
 use super::number::Bounded;
 use super::ops::{self, Matrix};
 use crate::cpu::Heads;
 use crate::error::Result;
-use crate::model::{Config, Input, WeightSource};
+use crate::model::{Config, WeightSource};
 
 /// The prediction for a whole sequence, with bounds.
 ///
 /// # Errors
 /// As the source.
-pub fn predict(config: &Config, source: &mut dyn WeightSource, input: Input<'_>) -> Result<Matrix> {
+pub fn predict(config: &Config, source: &mut dyn WeightSource, input: Given<'_>) -> Result<Matrix> {
     let d = config.hidden();
     let mut names = Names(source);
     let time = ops::sinusoid(input.timestep, 256);
@@ -24,7 +24,7 @@ pub fn predict(config: &Config, source: &mut dyn WeightSource, input: Input<'_>)
 
     let [t, h, w] = config.patch;
     let kernel = [d, config.channels, t, h, w];
-    let mut x = names.linear_of("patch_embedding", &Matrix::exact(input.tokens), kernel)?;
+    let mut x = names.linear_of("patch_embedding", input.tokens, kernel)?;
     let positions = sequence_positions(input.grid, [0; 3]);
     let heads = Heads { count: config.heads, dim: config.head_dim };
     for layer in 0..config.layers {

@@ -2,6 +2,7 @@
 
 use super::number::Bounded;
 use super::ops::{self, Matrix};
+use crate::tensor::Tensor;
 
 /// Frames, rows and columns of pixels; a row of the matrix is a pixel.
 #[derive(Clone, Debug)]
@@ -21,6 +22,19 @@ impl Volume {
         let places = (0..frames * rows * columns)
             .map(|i| [i / (rows * columns), i / columns % rows, i % columns]);
         Self { sizes, pixels: Matrix::from_rows(channels, places.map(pixel)) }
+    }
+
+    /// Latents `[channels, frames, rows, columns]` as they are.
+    ///
+    /// # Panics
+    /// If the tensor has other axes.
+    pub fn exact(latents: &Tensor) -> Self {
+        let shape = latents.shape();
+        let [channels, frames, rows, columns] = *shape.axes() else { panic!("axes of {shape}") };
+        Self::from_fn([frames, rows, columns], channels, |[f, r, c]| {
+            let index = |channel: usize| ((channel * frames + f) * rows + r) * columns + c;
+            (0..channels).map(|channel| Bounded::from(latents.data()[index(channel)])).collect()
+        })
     }
 
     /// Frames, rows and columns.

@@ -210,4 +210,6 @@ impl Pipeline {
 }
 
 #[cfg(test)]
+mod rings;
+#[cfg(test)]
 mod tests;

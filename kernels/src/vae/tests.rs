@@ -3,7 +3,7 @@
 use super::*;
 use crate::exchange::{Alone, members};
 use crate::model::{Seeded, TensorSpec};
-use crate::oracle::{Bounded, vae::decode as oracle};
+use crate::oracle::{Bounded, vae::decode as oracle, volume::Volume};
 use crate::random::Stream;
 use crate::tensor::Shape;
 use std::sync::Arc;
@@ -97,7 +97,8 @@ fn pictures_are_as_near_to_the_oracle_as_roundings_let_expect() {
         [(scaled, [1, 3, 2]), (preset("tiny-video"), [3, 2, 2]), (tiny_shortcut(), [2, 2, 1])]
     {
         let latents = latents(&config, sizes);
-        let expected = oracle(&config, &mut Seeded::new(5), &latents).expect("seeded");
+        let expected =
+            oracle(&config, &mut Seeded::new(5), &Volume::exact(&latents)).expect("seeded");
         let picture = alone(&decoder(&config), &latents);
         let widest = expected.data().iter().map(|x| x.tolerance()).fold(0.0, f64::max);
         assert!(widest < 1e-4, "{sizes:?}: {widest}");
