@@ -2,10 +2,12 @@
 
 use super::run::{Contest, Gallery};
 use crate::picture::{Difference, Pixels, Placement};
+use flexdit_kernels::oracle::pipeline::Colours;
+use std::cell::OnceCell;
 use std::io;
 
 /// One request under one system.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// The request's ordinal.
     pub request: u32,
@@ -22,7 +24,7 @@ pub struct Row {
 }
 
 /// How a picture compares with that of the first system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Finding {
     /// It is the first system's.
     First,
@@ -30,15 +32,42 @@ pub enum Finding {
     Equal,
     /// It differs, though no rank passed anything around a ring.
     Differs(Difference),
-    /// It differs by at most so much in any colour. A ring was at work, which adds in another order: agreement to the bit is not
-    /// promised, and no bound on colours is derived, so this is told and not judged.
-    Ring(u8),
+    /// It differs by rounding. A ring was at work, which adds in another order.
+    Ring {
+        /// Largest difference of any colour.
+        apart: u8,
+        /// The derived tolerance of a colour in levels before it becomes a byte, within which both pictures lie; `None`
+        /// where the request is too large to derive one, and the difference is told and not judged.
+        tolerance: Option<f64>,
+    },
+    /// A ring was at work, but rounding does not explain this colour.
+    Beyond(Beyond),
     /// One of both is missing.
     Missing,
 }
 
+/// A colour that rounding does not explain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beyond {
+    /// Whether it is in the picture of the first system.
+    pub first: bool,
+    /// Its place among the colours of the picture.
+    pub index: usize,
+    /// The byte.
+    pub found: u8,
+    /// The least and the greatest that the oracle admits.
+    pub expected: [u8; 2],
+}
+
+impl Finding {
+    /// Whether the picture is not what it should be.
+    pub fn is_bad(&self) -> bool {
+        matches!(self, Self::Differs(_) | Self::Beyond(_) | Self::Missing)
+    }
+}
+
 /// All rows, request by request.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sheet {
     /// Names of the systems, the first one first.
     pub systems: Vec<String>,
@@ -49,16 +78,16 @@ pub struct Sheet {
 }
 
 impl Sheet {
-    /// Whether no picture differs and none is missing.
+    /// Whether no picture differs by more than a ring's rounding and none is missing.
     pub fn holds(&self) -> bool {
-        !self.rows.iter().any(|row| matches!(row.finding, Finding::Differs(_) | Finding::Missing))
+        !self.rows.iter().any(|row| row.finding.is_bad())
     }
 }
 
 /// Compares the pictures of all requests; the first gallery is what the others are held against.
 ///
 /// # Errors
-/// If a picture cannot be read back.
+/// If a picture cannot be read back, or weights not read again.
 ///
 /// # Panics
 /// Without a gallery.
@@ -74,13 +103,29 @@ pub fn compare(contest: &Contest<'_>, galleries: &[Gallery]) -> io::Result<Sheet
         };
         let reference = read(&galleries[0])?;
         let first_places = galleries[0].placements.of(request.id);
+        // Derived only for what differs, and once for all systems.
+        let derived: OnceCell<Option<Colours>> = OnceCell::new();
         for (at, gallery) in galleries.iter().enumerate() {
             let places = gallery.placements.of(request.id);
             let picture = if at == 0 { reference.clone() } else { read(gallery)? };
             let ring = first_places.iter().chain(places).any(Placement::is_ring);
             let finding = match (at, &reference, &picture) {
                 (0, Some(_), _) => Finding::First,
-                (_, Some(reference), Some(picture)) => judge(reference, picture, ring),
+                (_, Some(reference), Some(picture)) => match reference.difference(picture) {
+                    None => Finding::Equal,
+                    Some(_) if ring => {
+                        let colours = match derived.get() {
+                            Some(colours) => colours,
+                            None => {
+                                let colours = contest.dit.colours(request);
+                                let colours = colours.map_err(io::Error::other)?;
+                                derived.get_or_init(|| colours)
+                            }
+                        };
+                        judge(reference, picture, colours.as_ref())
+                    }
+                    Some(difference) => Finding::Differs(difference),
+                },
                 _ => Finding::Missing,
             };
             sheet.rows.push(Row {
@@ -100,15 +145,17 @@ pub fn compare(contest: &Contest<'_>, galleries: &[Gallery]) -> io::Result<Sheet
     Ok(sheet)
 }
 
-fn judge(reference: &Pixels, picture: &Pixels, ring: bool) -> Finding {
-    match reference.difference(picture) {
-        None => Finding::Equal,
-        Some(_) if ring => {
-            let apart = reference.rgb.iter().zip(&picture.rgb).map(|(a, b)| a.abs_diff(*b));
-            Finding::Ring(apart.max().unwrap_or(0))
+/// Two pictures that differ where a ring was at work, by the colours that are derived for the request, if they are.
+fn judge(reference: &Pixels, picture: &Pixels, derived: Option<&Colours>) -> Finding {
+    for (first, pixels) in [(true, reference), (false, picture)] {
+        if let Some((index, range)) = derived.and_then(|colours| colours.breach(&pixels.rgb)) {
+            let (found, expected) = (pixels.rgb[index], [*range.start(), *range.end()]);
+            return Finding::Beyond(Beyond { first, index, found, expected });
         }
-        Some(difference) => Finding::Differs(difference),
     }
+    let apart = reference.rgb.iter().zip(&picture.rgb).map(|(a, b)| a.abs_diff(*b));
+    let apart = apart.max().unwrap_or(0);
+    Finding::Ring { apart, tolerance: derived.map(Colours::tolerance) }
 }
 
 /// The tasks in short: `text 0; 4 steps u2 0,1; 2 steps 1; decode patch2 1,0`. Equal neighbours are one.
@@ -170,12 +217,10 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_excuses_rounding_and_nothing_excuses_the_rest() {
+    fn what_is_too_large_to_derive_is_told_and_not_judged() {
         let one = Pixels { frames: 1, height: 1, width: 2, rgb: vec![1, 2, 3, 4, 5, 6] };
         let mut other = one.clone();
-        assert_eq!(judge(&one, &other, true), Finding::Equal);
         other.rgb[4] = 8;
-        assert_eq!(judge(&one, &other, true), Finding::Ring(3));
-        assert!(matches!(judge(&one, &other, false), Finding::Differs(at) if at.x == 1));
+        assert_eq!(judge(&one, &other, None), Finding::Ring { apart: 3, tolerance: None });
     }
 }

@@ -9,7 +9,7 @@ mod restless;
 mod run;
 mod table;
 
-pub use compare::{Finding, Row, Sheet, compare};
+pub use compare::{Beyond, Finding, Row, Sheet, compare};
 pub use flaw::Flawed;
 pub use restless::Restless;
 pub use run::{Contest, Contestant, Gallery, VerifyError};

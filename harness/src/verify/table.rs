@@ -36,14 +36,22 @@ impl fmt::Display for Sheet {
         }
         let count = self.rows.len() / self.systems.len().max(1);
         let systems = self.systems.join(", ");
-        let rings = self.rows.iter().filter(|row| matches!(row.finding, Finding::Ring(_))).count();
-        if self.holds() && rings > 0 {
-            writeln!(f, "equal but for rounding in {rings} rings: {count} requests under {systems}")
-        } else if self.holds() {
-            writeln!(f, "equal: {count} requests under {systems}")
+        let rings = |judged: bool| {
+            let counts = |row: &&Row| matches!(row.finding, Finding::Ring { tolerance, .. } if tolerance.is_some() == judged);
+            self.rows.iter().filter(counts).count()
+        };
+        let words = match [rings(true), rings(false)] {
+            [0, 0] => "equal".to_owned(),
+            [judged, 0] => format!("equal but for rounding in {judged} rings, as derived"),
+            [0, open] => format!("equal but for {open} rings, which were not judged"),
+            [judged, open] => format!(
+                "equal but for rounding in {judged} rings, as derived, and {open} rings, which were not judged"
+            ),
+        };
+        if self.holds() {
+            writeln!(f, "{words}: {count} requests under {systems}")
         } else {
-            let bad = |row: &&Row| matches!(row.finding, Finding::Differs(_) | Finding::Missing);
-            let bad = self.rows.iter().filter(bad).count();
+            let bad = self.rows.iter().filter(|row| row.finding.is_bad()).count();
             writeln!(f, "DIFFERENT: {bad} pictures of {count} requests under {systems}")
         }
     }
@@ -54,7 +62,8 @@ fn cells(row: &Row) -> [String; 6] {
         Finding::First => "-",
         Finding::Equal => "yes",
         Finding::Differs(_) => "NO",
-        Finding::Ring(_) => "ring",
+        Finding::Ring { .. } => "ring",
+        Finding::Beyond(_) => "NO",
         Finding::Missing => "MISSING",
     };
     let sha256 = row.sha256.as_ref().map_or_else(|| "-".to_owned(), |sum| sum[..SHOWN].to_owned());
@@ -79,9 +88,22 @@ fn said(row: &Row, first: &str) -> Option<String> {
                 at.frame, at.y, at.x, at.bytes, row.places
             ))
         }
-        Finding::Ring(most) => Some(format!(
-            "request {request}, {first} and {system}: a ring was at work; colours differ by {most} at most"
+        Finding::Ring { apart, tolerance: Some(tolerance) } => Some(format!(
+            "request {request}, {first} and {system}: a ring was at work; colours differ by {apart} at most; both pictures are \
+             within the derived tolerance of {tolerance:.4} levels before rounding to bytes"
         )),
+        Finding::Ring { apart, tolerance: None } => Some(format!(
+            "request {request}, {first} and {system}: a ring was at work; colours differ by {apart} at most; too large to \
+             derive a tolerance"
+        )),
+        Finding::Beyond(at) => {
+            let (of, [low, high]) = (if at.first { first } else { system }, at.expected);
+            Some(format!(
+                "request {request}, {first} and {system}: a ring was at work, but colour {} of {of} is {}, and rounding lets \
+                 expect {low} to {high}; places: {}",
+                at.index, at.found, row.places
+            ))
+        }
         Finding::Missing => Some(format!("request {request}: {system} or {first} left no picture")),
         Finding::First | Finding::Equal => None,
     }
@@ -89,6 +111,7 @@ fn said(row: &Row, first: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::compare::Beyond;
     use super::*;
     use crate::picture::Difference;
 
@@ -114,9 +137,21 @@ mod tests {
     fn every_finding_has_its_words() {
         assert_eq!(last(Finding::Equal), "equal: 1 requests under a, b");
         assert_eq!(
-            last(Finding::Ring(2)),
-            "request 3, a and b: a ring was at work; colours differ by 2 at most\nequal but for rounding in 1 rings: 1 \
-             requests under a, b"
+            last(Finding::Ring { apart: 1, tolerance: Some(0.01) }),
+            "request 3, a and b: a ring was at work; colours differ by 1 at most; both pictures are within the derived \
+             tolerance of 0.0100 levels before rounding to bytes\nequal but for rounding in 1 rings, as derived: 1 requests \
+             under a, b"
+        );
+        assert_eq!(
+            last(Finding::Ring { apart: 2, tolerance: None }),
+            "request 3, a and b: a ring was at work; colours differ by 2 at most; too large to derive a tolerance\nequal \
+             but for 1 rings, which were not judged: 1 requests under a, b"
+        );
+        let beyond = Beyond { first: false, index: 7, found: 9, expected: [3, 4] };
+        assert_eq!(
+            last(Finding::Beyond(beyond)),
+            "request 3, a and b: a ring was at work, but colour 7 of b is 9, and rounding lets expect 3 to 4; places: text \
+             0; 4 steps r2 0,1; decode 0\nDIFFERENT: 1 pictures of 1 requests under a, b"
         );
         let colours = [[1, 2, 3], [1, 2, 4]];
         let at = Difference { frame: 0, y: 5, x: 6, colours, bytes: 7 };

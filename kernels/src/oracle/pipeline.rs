@@ -134,6 +134,16 @@ impl Colours {
         })
     }
 
+    /// The first byte of a computed picture that no f32 arithmetic lets expect: its index, and what was expected.
+    ///
+    /// # Panics
+    /// If there are not as many bytes.
+    pub fn breach(&self, bytes: &[u8]) -> Option<(usize, RangeInclusive<u8>)> {
+        assert_eq!(bytes.len(), self.len(), "number of colours");
+        let mut ranges = self.bytes().enumerate();
+        ranges.find(|(index, range)| !range.contains(&bytes[*index]))
+    }
+
     /// The widest tolerance, in levels of colour. Two computed pictures are at most twice that apart before they are
     /// rounded, and at most the next whole number of levels after it.
     pub fn tolerance(&self) -> f64 {

@@ -130,7 +130,7 @@ fn levels(picture: &Tensor) -> impl ExactSizeIterator<Item = f32> {
 
 /// Whether every byte is one that the oracle admits.
 fn admitted(colours: &Colours, picture: &Tensor) -> bool {
-    colours.bytes().zip(rgb(picture)).all(|(range, byte)| range.contains(&byte))
+    colours.breach(&rgb(picture)).is_none()
 }
 
 /// Largest distance of two pictures in levels: before they are rounded to bytes, and after.

@@ -2,6 +2,7 @@
 
 use super::Model;
 use super::error::DitError;
+use flexdit_kernels::KernelError;
 use flexdit_kernels::error::Result;
 use flexdit_kernels::model::{Seeded, TensorSpec, WeightSource};
 use flexdit_kernels::pipeline::{Config, Pipeline};
@@ -19,6 +20,9 @@ pub enum Weights {
     /// A folder with the folders `text_encoder`, `transformer` and `vae` of safetensors files.
     Folder(PathBuf),
 }
+
+/// Weights of text encoder, transformer and VAE.
+pub(super) type Parts<'a> = [&'a mut dyn WeightSource; 3];
 
 /// A model to load.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,24 +55,34 @@ impl Source {
 
     /// The model with its weights.
     pub(super) fn load(&self) -> std::result::Result<Model, DitError> {
-        let pipeline = match &self.weights {
-            Weights::Seeded(seed) => self.seeded_pipeline(*seed),
-            Weights::Folder(path) => self.pipeline_of(path),
+        let load = |[text, transformer, vae]: Parts<'_>| {
+            Pipeline::load(&self.config, [text, transformer, vae])
         };
-        let pipeline = pipeline.map_err(|error| {
-            let (model, source) = (self.name.clone(), Box::new(error));
-            DitError::Load { model, source }
-        })?;
-        Ok(Model { name: self.name.clone(), pipeline })
+        let pipeline = self.config.check().and_then(|()| self.with_parts(load));
+        let pipeline = pipeline.map_err(|error| self.failed(error))?;
+        Ok(Model { source: self.clone(), pipeline })
     }
 
-    fn seeded_pipeline(&self, seed: u64) -> Result<Pipeline> {
-        let mut sources = [0, 1, 2].map(|part| Seeded::new(seed.wrapping_add(part)));
-        Pipeline::load(&self.config, sources.each_mut().map(|part| part as &mut dyn WeightSource))
+    /// What the kernels say of this model.
+    pub(super) fn failed(&self, error: KernelError) -> DitError {
+        DitError::Load { model: self.name.clone(), source: Box::new(error) }
     }
 
-    fn pipeline_of(&self, path: &Path) -> Result<Pipeline> {
-        self.config.check()?;
+    /// Calls `f` with the weights of text encoder, transformer and VAE.
+    pub(super) fn with_parts<T>(&self, f: impl FnOnce(Parts<'_>) -> Result<T>) -> Result<T> {
+        match &self.weights {
+            Weights::Seeded(seed) => {
+                let mut parts = [0, 1, 2].map(|part| Seeded::new(seed.wrapping_add(part)));
+                f(parts.each_mut().map(|part| part as &mut dyn WeightSource))
+            }
+            Weights::Folder(path) => {
+                let mut parts = self.files(path)?;
+                f(parts.each_mut().map(|part| part as &mut dyn WeightSource))
+            }
+        }
+    }
+
+    fn files(&self, path: &Path) -> Result<[Files; 3]> {
         let Config { text, transformer, vae, .. } = &self.config;
         let specs = [text.tensors(), transformer.tensors(), vae.tensors()];
         let open = |(part, specs): (&str, &Vec<TensorSpec>)| {
@@ -77,7 +91,6 @@ impl Source {
             Ok(files)
         };
         let files: Result<Vec<Files>> = PARTS.into_iter().zip(&specs).map(open).collect();
-        let mut files: [Files; 3] = files?.try_into().expect("three parts");
-        Pipeline::load(&self.config, files.each_mut().map(|part| part as &mut dyn WeightSource))
+        Ok(files?.try_into().expect("three parts"))
     }
 }

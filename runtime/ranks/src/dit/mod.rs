@@ -7,6 +7,7 @@
 
 mod denoise;
 mod error;
+mod judge;
 mod link;
 mod load;
 mod picture;
@@ -14,6 +15,7 @@ mod serial;
 mod stages;
 
 pub use error::DitError;
+pub use judge::JUDGED;
 pub use load::{Source, Weights};
 pub use picture::Picture;
 
@@ -37,7 +39,7 @@ const ROWS: [&str; 4] = ["latents", "prediction", "earlier prediction", "sample"
 /// A model with its weights.
 #[derive(Debug)]
 struct Model {
-    name: String,
+    source: Source,
     pipeline: Pipeline,
 }
 
@@ -87,7 +89,7 @@ pub struct Dit {
 
 impl fmt::Debug for Dit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.models.iter().map(|model| model.name.as_str()).collect();
+        let names: Vec<&str> = self.models.iter().map(|model| model.source.name.as_str()).collect();
         f.debug_struct("Dit").field("models", &names).field("seed", &self.seed).finish()
     }
 }

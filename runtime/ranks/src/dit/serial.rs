@@ -11,6 +11,22 @@ use flexdit_kernels::{Alone, Tensor};
 use half::bf16;
 
 impl Dit {
+    /// The embeddings of all branches.
+    pub(super) fn texts(
+        &self,
+        request: &Request,
+        scratch: &mut Scratch,
+    ) -> Result<Vec<Tensor>, DitError> {
+        let pipeline = &self.model(&request.shape)?.pipeline;
+        let text = |branch| {
+            let text = pipeline.encode(self.prompt(request, branch), scratch)?;
+            // Embeddings travel in half the bytes.
+            let rounded = text.data().iter().map(|x| bf16::from_f32(*x).to_f32()).collect();
+            Ok(Tensor::new("text", text.shape(), rounded)?)
+        };
+        (0..branches(&request.shape)).map(text).collect()
+    }
+
     /// The picture of a request, computed here and now.
     ///
     /// # Errors
@@ -20,13 +36,7 @@ impl Dit {
         self.check_shape(shape)?;
         let (model, grid) = (self.model(shape)?, self.grid(shape)?);
         let (pipeline, scratch) = (&model.pipeline, &mut Scratch::default());
-        let mut texts = Vec::new();
-        for branch in 0..branches(shape) {
-            let text = pipeline.encode(self.prompt(request, branch), scratch)?;
-            // Embeddings travel in half the bytes.
-            let rounded = text.data().iter().map(|x| bf16::from_f32(*x).to_f32()).collect();
-            texts.push(Tensor::new("text", text.shape(), rounded)?);
-        }
+        let texts = self.texts(request, scratch)?;
         let context = Context { with: &texts[0], without: texts.get(1) };
         let all = Tokens::all(grid.map(|length| length as u32));
         let tokens = self.noise(request, &all)?;

@@ -277,19 +277,31 @@ fn failures_and_lost_ranks_change_no_picture() {
 }
 
 #[test]
-fn rings_agree_to_the_next_colour() {
+fn rings_agree_with_the_oracle_to_the_next_colour() {
     let layout = |ulysses, ring| Parallelism { ulysses, ring, ..Parallelism::SINGLE };
+    let mut differ = 0;
     for split in [layout(1, 2), layout(1, 3), layout(2, 2)] {
         let requests = requests(300, 6);
         let offer = Offer::of([Parallelism::SINGLE, split], [1]);
         let ran = run(&requests, 4, DIT.clone(), &mut Chain::believing(Box::new(offer), 4));
         for request in &requests {
             let expected = DIT.serial(request).expect("a request of the models").rgb;
-            let pairs = expected.iter().zip(&ran.pictures[&request.id.0].rgb);
-            let worst = pairs.map(|(a, b)| a.abs_diff(*b)).max();
+            let picture = &ran.pictures[&request.id.0].rgb;
+            let worst = expected.iter().zip(picture).map(|(a, b)| a.abs_diff(*b)).max();
+            let colours = DIT.colours(request).expect("made already").expect("small enough");
+            // Less than half a level, so bytes differ by one at the most.
+            assert!(colours.tolerance() < 0.5, "{}", colours.tolerance());
             assert!(worst <= Some(1), "{split}: {worst:?} of {request:?}");
+            let breach = colours.breach(picture);
+            assert!(breach.is_none(), "{split}: {breach:?} of {request:?}");
+            assert!(colours.breach(&expected).is_none(), "{request:?}");
+            differ += u32::from(expected != *picture);
+            let mut other = picture.clone();
+            other[7] = other[7].wrapping_add(100);
+            assert_eq!(colours.breach(&other).map(|breach| breach.0), Some(7));
         }
     }
+    eprintln!("{differ} pictures of rings differ from those of one rank");
 }
 
 #[test]
