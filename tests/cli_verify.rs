@@ -84,6 +84,60 @@ fn a_result_that_depends_on_the_degree_is_found() {
     assert!(out.contains("fixed and restless: first difference at frame 0, row "), "{out}");
 }
 
+/// An experiment whose second rank makes a ring, beside single ranks.
+fn rings(steps: &str) -> TempDir {
+    let experiment = EXPERIMENT
+        .replace("patch_degrees: [1, 2]", "patch_degrees: [1]")
+        .replace("steps: 4", steps)
+        .replace("requests: 8", "requests: 6")
+        .replace("  - {name: best, best-static: {}}\n", "")
+        .replace("elastic: {policy: edf-best-fit}", "fixed-pipeline: {degree: 1}");
+    let folder = folder("tiny-image", &experiment);
+    let path = folder.path().join("profile.yaml");
+    let text = fs::read_to_string(&path).expect("reads");
+    fs::write(&path, text.replace("stage: step, degree: 2", "stage: step, ring: 2"))
+        .expect("writes");
+    folder
+}
+
+#[test]
+fn rings_differ_by_rounding_and_a_flaw_in_them_is_found() {
+    let folder = rings("steps: 4");
+    let args = ["verify", "exp.yaml", "--systems", "fixed,elastic,restless"];
+    let (code, out, error) = flexdit(folder.path(), &args);
+    assert_eq!((code, error.as_str()), (0, ""), "{out}");
+    // Tens of thousands of colours, each some ten-thousandths of a level from where one rank has it.
+    let last = out.lines().last().expect("a verdict");
+    assert!(last.starts_with("equal but for rounding in "), "{out}");
+    assert!(
+        last.ends_with(" rings, as derived: 6 requests under fixed, elastic, restless"),
+        "{out}"
+    );
+    let said = "a ring was at work; colours differ by 1 at most; both pictures are within the derived tolerance of 0.0";
+    assert!(out.contains(said), "{out}");
+    assert!(out.contains(" steps r2 0,1; "), "{out}");
+
+    let args =
+        ["verify", "exp.yaml", "--systems", "elastic,fixed", "--requests", "2", "--with-flaw"];
+    let (code, out, error) = flexdit(folder.path(), &args);
+    assert_eq!((code, error.as_str()), (1, ""), "{out}");
+    assert!(out.contains("elastic and fixed: a ring was at work, but colour "), "{out}");
+    assert!(out.ends_with("DIFFERENT: 2 pictures of 2 requests under elastic, fixed\n"), "{out}");
+}
+
+#[test]
+fn a_ring_that_is_too_large_to_derive_is_not_judged() {
+    let folder = rings("steps: 400");
+    let args = ["verify", "exp.yaml", "--systems", "elastic,fixed", "--requests", "2"];
+    let (code, out, error) = flexdit(folder.path(), &args);
+    assert_eq!((code, error.as_str()), (0, ""), "{out}");
+    assert!(out.contains(" at most; too large to derive a tolerance\n"), "{out}");
+    assert!(
+        out.contains("rings, which were not judged: 2 requests under elastic, fixed\n"),
+        "{out}"
+    );
+}
+
 #[test]
 fn names_and_engines_that_do_not_fit_are_refused_with_one_line() {
     let folder = folder("tiny-image", EXPERIMENT);

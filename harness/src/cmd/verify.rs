@@ -20,7 +20,7 @@ Examples:
   flexdit verify exp.yaml --systems fixed,restless --requests 40 --seed 7
   flexdit verify exp.yaml --with-flaw            must exit with 1
 
-Exit codes: 0 every bit is equal, 1 a picture differs or is missing, 2 bad input.")]
+Exit codes: 0 every bit is equal (or, of a ring, rounded as derived), 1 a picture differs or is missing, 2 bad input.")]
 pub struct Args {
     /// The experiment (YAML); of a sweep, its first point
     #[arg(value_name = "EXP.yaml")]

@@ -7,8 +7,8 @@ use flexdit_kernels::cpu::Scratch;
 use flexdit_kernels::oracle::pipeline::{self as oracle, Colours};
 use flexdit_kernels::{DType, View};
 
-/// Multiply-adds of the largest request that is computed in f64 with deviations: some seconds of one core.
-pub const JUDGED: u64 = 4_000_000_000;
+/// Multiply-adds of the largest request that is computed in f64 with deviations: half a minute of one core at the most.
+pub const JUDGED: u64 = 20_000_000_000;
 
 impl Dit {
     /// The colours of a request with their derived tolerance; `None` if that would take more than [`JUDGED`] multiply-adds, or

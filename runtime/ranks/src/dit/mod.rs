@@ -3,7 +3,7 @@
 //! Owns the models' weights, each rank's buffers, and what a request's noise and prompt are: they follow from the seed of the
 //! run and the request's ordinal. Knows no placement and no time. Invariant: a request's picture has the same bits for
 //! every Ulysses degree, CFG degree and split of the decoder, and for any change of these between chunks; ring degrees agree
-//! within the kernels' bound.
+//! within the tolerance that [`Dit::colours`] derives.
 
 mod denoise;
 mod error;
