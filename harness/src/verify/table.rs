@@ -37,7 +37,10 @@ impl fmt::Display for Sheet {
         let count = self.rows.len() / self.systems.len().max(1);
         let systems = self.systems.join(", ");
         let rings = |judged: bool| {
-            let counts = |row: &&Row| matches!(row.finding, Finding::Ring { tolerance, .. } if tolerance.is_some() == judged);
+            let counts = |row: &&Row| match row.finding {
+                Finding::Ring { tolerance, .. } => tolerance.is_some() == judged,
+                _ => false,
+            };
             self.rows.iter().filter(counts).count()
         };
         let words = match [rings(true), rings(false)] {
