@@ -123,28 +123,23 @@ impl Joined {
     ///
     /// # Errors
     ///
-    /// As [`Joined::create`]; [`CommError::System`] also where a member has [refused](Joined::refuse).
+    /// As [`Joined::create`]; [`CommError::PeerLost`] also if a member has [refused](Joined::refuse).
     pub fn create_as(&mut self, group: &Group, number: u64) -> Result<Communicator, CommError> {
         let membership = Membership::new(group, self.rank, self.world)?;
         let prefix = numbered(&membership, number);
         self.create_under(&prefix, membership)
     }
 
-    /// Lets members that are, or will be, in [`Joined::create_as`] with this group and number know that this rank does
-    /// not come.
+    /// Lets members that are, or will be, in [`Joined::create_as`] with this number, and any group that this rank is in, know that
+    /// it does not come.
     ///
     /// # Errors
     ///
-    /// [`CommError::BadGroup`]; [`CommError::System`] if the store cannot be reached.
-    pub fn refuse(&self, group: &Group, number: u64) -> Result<(), CommError> {
-        let membership = Membership::new(group, self.rank, self.world)?;
-        let (prefix, own) = (numbered(&membership, number), membership.index());
-        let tell =
-            |key: String| self.store.set(&key, b"").map_err(|error| system(self.rank, &error));
-        if own == 0 {
-            tell(format!("{prefix}/id"))?;
-        }
-        tell(format!("{prefix}/{own}"))
+    /// [`CommError::System`] if the store cannot be reached.
+    pub fn refuse(&self, number: u64) -> Result<(), CommError> {
+        let prefix = format!("as/{number}");
+        let endings = [address_key(&prefix, self.rank), id_key(&prefix, self.rank)];
+        self.store.refuse(&endings).map_err(|error| system(self.rank, &error))
     }
 
     fn create_under(
@@ -156,8 +151,9 @@ impl Joined {
         let mut keys = Vec::new();
         let mut links = vec![None];
         if degree > 1 {
-            keys.extend((0..degree).map(|index| format!("{prefix}/{index}")));
-            keys.push(format!("{prefix}/id"));
+            let members = membership.group().iter();
+            keys.extend(members.map(|member| address_key(prefix, *member)));
+            keys.push(id_key(prefix, membership.rank_at(0)));
             let (id, addresses) = self.meet(&membership, &keys)?;
             let Config { timeout, spins, .. } = self.config;
             links = mesh::connect_all(id, own, &addresses, &self.listener, timeout, spins)
@@ -204,6 +200,9 @@ impl Joined {
             }
             Err(error) => return Err(system(self.rank, &error)),
         };
+        if let Some(peer) = answer.iter().take(degree).position(Vec::is_empty) {
+            return Err(describe(membership, Op::Barrier, 0, 0, Fault::Lost { peer }));
+        }
         let read = || {
             let id = Id::try_from(answer.get(degree)?.as_slice()).ok()?;
             let parse = |value: &Vec<u8>| std::str::from_utf8(value).ok()?.parse().ok();
@@ -236,6 +235,16 @@ impl Drop for Joined {
 /// Where members meet that agree on a number.
 fn numbered(membership: &Membership, number: u64) -> String {
     format!("group/{:016x}/as/{number}", membership.key())
+}
+
+/// Where a member tells its address.
+fn address_key(prefix: &str, member: Rank) -> String {
+    format!("{prefix}/{}", member.0)
+}
+
+/// Where the first member tells the id.
+fn id_key(prefix: &str, first: Rank) -> String {
+    format!("{prefix}/id-of-{}", first.0)
 }
 
 /// An error of the store in the words of [`CommError`].

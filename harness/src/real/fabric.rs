@@ -81,13 +81,10 @@ impl Groups for OnCommunicators {
 
     fn give_up(&mut self, group: &Group) {
         let inside = |kept: &Communicator| is_within(kept.membership().group(), group);
-        let formed = self.place(group).is_some();
-        // Closed connections are what peers notice.
+        // Closed connections are what peers notice; those who have yet to connect hear it from the store.
         self.kept.retain(|kept| !inside(kept));
-        if !formed {
-            // Who waits for this rank in vain gets a time-out, should the store be gone as well.
-            let _ = self.joined.refuse(group, self.task);
-        }
+        // Who waits for this rank in vain gets a time-out, should the store be gone as well.
+        let _ = self.joined.refuse(self.task);
     }
 
     fn reset(&mut self, group: &Group) -> Result<(), CommError> {

@@ -1,7 +1,8 @@
-//! What a second rank is worth on this machine: denoising steps and VAE decodes of `small-image` on one rank and on two, in turn.
-//! Prints measured figures; run it in release on a quiet machine with two cores.
+//! What a second rank is worth on this machine: denoising steps and VAE decodes of `small-image` on one rank, on two together, and
+//! on two that work apart, in turn. Two that work apart share caches, memory and power but no work: what they do more than one
+//! alone is the limit of any degree 2. Prints measured figures; run it in release on a quiet machine with two cores.
 //!
-//! `degrees [rounds] [side ..]`: pairs of runs (9 by default), sides of the picture in pixels (512 and 1024).
+//! `degrees [rounds] [side ..]`: rounds (9 by default), sides of the picture in pixels (512 and 1024).
 
 use flexdit_core::cost::{DegreeCost, Estimator, ShapeCosts};
 use flexdit_core::migration::StateSpec;
@@ -29,17 +30,16 @@ struct ByClass;
 
 impl Policy for ByClass {
     fn decide(&mut self, view: &View<'_>, plan: &mut Plan<'_>) {
-        let Some(request) = view.requests().next().filter(|request| request.is_ready()) else {
-            return;
-        };
-        let degree = request.request().class.0 as u8;
-        let layout = match request.next_stage() {
-            Some(Stage::Denoise) => Parallelism::ulysses(degree),
-            Some(Stage::VaeDecode) => Parallelism::patch(degree),
-            _ => Parallelism::SINGLE,
-        };
-        if let Some(grant) = plan.take(layout.degree(), &[Rank(0), Rank(1)]) {
-            plan.run(request.id(), grant, layout);
+        for request in view.requests().filter(|request| request.is_ready()) {
+            let degree = request.request().class.0 as u8;
+            let layout = match request.next_stage() {
+                Some(Stage::Denoise) => Parallelism::ulysses(degree),
+                Some(Stage::VaeDecode) => Parallelism::patch(degree),
+                _ => Parallelism::SINGLE,
+            };
+            if let Some(grant) = plan.take(layout.degree(), &[Rank(0), Rank(1)]) {
+                plan.run(request.id(), grant, layout);
+            }
         }
     }
 }
@@ -99,23 +99,22 @@ impl Compute for Watched {
     }
 }
 
-/// Nanoseconds of every task by (stage, degree): from its first rank's begin to its last rank's end.
+/// Every task's stage, with the begin of its first rank and the end of its last.
 #[derive(Default)]
 struct Spans {
-    tasks: BTreeMap<TaskId, (Stage, u16, Nanos, Nanos)>,
+    tasks: BTreeMap<TaskId, (Stage, Nanos, Nanos)>,
 }
 
 impl Observer for Spans {
     fn step(&mut self, now: Nanos, events: &[Event], commands: &[Command]) {
         for command in commands {
             if let Command::Launch(task) = command {
-                let degree = task.parallelism.degree();
-                self.tasks.insert(task.id, (task.stage, degree, Nanos(u64::MAX), Nanos::ZERO));
+                self.tasks.insert(task.id, (task.stage, Nanos(u64::MAX), Nanos::ZERO));
             }
         }
         for event in events {
             if let Event::Finished { task, span, .. } = event
-                && let Some((_, _, begin, end)) = self.tasks.get_mut(task)
+                && let Some((_, begin, end)) = self.tasks.get_mut(task)
             {
                 *begin = (*begin).min(span.started);
                 *end = (*end).max(span.ended.unwrap_or(now));
@@ -124,12 +123,28 @@ impl Observer for Spans {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+/// How a round runs the same request.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum How {
+    /// On one rank, the other idle.
+    Alone,
+    /// On two ranks together.
+    Together,
+    /// Two requests at once, on one rank each.
+    Apart,
 }
 
-fn measure(dit: &Arc<Watched>, side: u32, rounds: u32) -> Spans {
+const ALL: [How; 3] = [How::Alone, How::Together, How::Apart];
+
+/// Milliseconds of a step or a decode, one entry a round: by the clock, and of processor time on the busiest rank.
+#[derive(Default)]
+struct Times {
+    clock: Vec<f64>,
+    work: Vec<f64>,
+}
+
+/// Times of one round, by stage.
+fn round(dit: &Arc<Watched>, side: u32, how: How) -> BTreeMap<Stage, (f64, f64)> {
     let shape = Shape {
         model: ModelId(0),
         height: side,
@@ -141,18 +156,17 @@ fn measure(dit: &Arc<Watched>, side: u32, rounds: u32) -> Spans {
     };
     let request = |id: u32| Request {
         id: RequestId(id),
-        class: ClassId(1 + (id % 2) as u16),
+        class: ClassId(if how == How::Together { 2 } else { 1 }),
         shape,
         chunk_steps: STEPS,
         priority: 0,
         preemptible: false,
-        arrival: Nanos(u64::from(id)),
+        arrival: Nanos::ZERO,
         deadline: None,
         t_single: None,
     };
-    // The first pair warms up.
-    let requests = (0..2 * (rounds + 1)).map(request).collect();
-    let workload = Workload { requests, concurrency: Some(1), ..Workload::default() };
+    let count = if how == How::Apart { 2 } else { 1 };
+    let workload = Workload { requests: (0..count).map(request).collect(), ..Workload::default() };
     let (fabric, mut spans) = (GroupFree::default(), Spans::default());
     let config = SchedulerConfig::new(2);
     let mut system = Scheduler::new(config, Box::new(ByClass), Box::new(Beliefs));
@@ -163,45 +177,70 @@ fn measure(dit: &Arc<Watched>, side: u32, rounds: u32) -> Spans {
             println!("{} is not pinned: {why}", rank.rank);
         }
     }
-    spans
+    let work = std::mem::take(&mut *dit.work.lock().expect("no panic"));
+    let mut times = BTreeMap::new();
+    for (id, (stage, begin, end)) in &spans.tasks {
+        let per = f64::from(if *stage == Stage::Denoise { STEPS } else { 1 }) * f64::from(count);
+        let ms = |nanos: u64| nanos as f64 / 1e6 / per;
+        let (clock, spent) = times.entry(*stage).or_insert((0.0, 0.0));
+        *clock += ms((*end - *begin).0);
+        *spent += ms(work[id]);
+    }
+    times
+}
+
+/// Rounds of all three, in turn; the first warms up.
+fn measure(dit: &Arc<Watched>, side: u32, rounds: u32) -> BTreeMap<(Stage, How), Times> {
+    let mut all: BTreeMap<_, Times> = BTreeMap::new();
+    for at in 0..=rounds {
+        for how in ALL {
+            for (stage, (clock, work)) in round(dit, side, how) {
+                let times = all.entry((stage, how)).or_default();
+                if at > 0 {
+                    times.clock.push(clock);
+                    times.work.push(work);
+                }
+            }
+        }
+    }
+    all
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 fn main() {
     let mut arguments = std::env::args().skip(1).filter_map(|word| word.parse::<u32>().ok());
-    let rounds = arguments.next().unwrap_or(9);
+    let rounds = arguments.next().unwrap_or(9).max(1);
     let sides: Vec<u32> = arguments.collect();
     let sides = if sides.is_empty() { vec![512, 1024] } else { sides };
     let source = Source::seeded(MODEL, 1).expect("a preset");
     let dit = Dit::load(&[source], 1).expect("seeded");
     let dit = Arc::new(Watched { dit, work: Mutex::default() });
     println!(
-        "{MODEL}, measured, ms: medians of {rounds} pairs; processor time is the busiest rank's"
-    );
-    println!(
-        "tokens  what      one rank  two ranks  ratio  least's  processor one      two  ratio"
+        "{MODEL}, measured, ms: medians of {rounds} rounds of one rank, two together, two apart; ratios are of a round\n\
+         limit: what two ranks apart do of what one alone does; worth: how much faster two together are than one\n\
+         tokens  what      one rank  together    apart  worth  limit  worth/limit  by processor time"
     );
     for side in sides {
-        let spans = measure(&dit, side, rounds);
-        let work = std::mem::take(&mut *dit.work.lock().expect("no panic"));
-        for (stage, what, per) in [(Stage::Denoise, "step", STEPS), (Stage::VaeDecode, "decode", 1)]
-        {
-            let times = |degree: u16| -> (Vec<f64>, Vec<f64>) {
-                let tasks = spans.tasks.iter().filter(|(_, t)| (t.0, t.1) == (stage, degree));
-                let ms = |nanos: u64| nanos as f64 / 1e6 / f64::from(per);
-                tasks.skip(1).map(|(id, t)| (ms((t.3 - t.2).0), ms(work[id]))).unzip()
+        let all = measure(&dit, side, rounds);
+        for (stage, what) in [(Stage::Denoise, "step"), (Stage::VaeDecode, "decode")] {
+            let [one, two, apart] = ALL.map(|how| &all[&(stage, how)]);
+            let ratio = |over: &[f64], under: &[f64], times: f64| {
+                median(over.iter().zip(under).map(|(a, b)| times * a / b).collect())
             };
-            let ((one, work_one), (two, work_two)) = (times(1), times(2));
-            let ratio = median(one.iter().zip(&two).map(|(one, two)| one / two).collect());
-            let least = |of: &[f64]| of.iter().copied().fold(f64::INFINITY, f64::min);
-            let leasts = least(&one) / least(&two);
-            let (work_one, work_two) = (median(work_one), median(work_two));
+            let worth = ratio(&one.clock, &two.clock, 1.0);
+            let limit = ratio(&one.clock, &apart.clock, 2.0);
+            let of_limit = ratio(&apart.clock, &two.clock, 0.5);
             println!(
-                "{:>6}  {what:<8} {:>9.2} {:>10.2} {ratio:>6.2} {leasts:>8.2} {work_one:>14.2} \
-                 {work_two:>8.2} {:>6.2}",
+                "{:>6}  {what:<8} {:>9.2} {:>9.2} {:>8.2} {worth:>6.2} {limit:>6.2} {of_limit:>12.2} {:>18.2}",
                 (side / 16) * (side / 16),
-                median(one),
-                median(two),
-                work_one / work_two
+                median(one.clock.clone()),
+                median(two.clock.clone()),
+                median(apart.clock.clone()),
+                ratio(&one.work, &two.work, 1.0),
             );
         }
     }

@@ -208,6 +208,12 @@ impl Store {
         self.tell(&[Request::Remove { keys: bytes(keys) }])
     }
 
+    /// Gives every key with one of these endings an empty value as soon as somebody waits for it: whoever would set them
+    /// does not come. Returns when the request is on its way: there is no answer.
+    pub(super) fn refuse<K: AsRef<str>>(&self, endings: &[K]) -> Result<(), StoreError> {
+        self.tell(&[Request::Refuse { endings: bytes(endings) }])
+    }
+
     /// Stores a value if the key has none; the value that it then has.
     ///
     /// # Errors

@@ -36,6 +36,8 @@ struct State {
     values: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Keys without a value, with the connections that wait for one.
     wanted: BTreeMap<Vec<u8>, Vec<usize>>,
+    /// Endings of keys that nobody will set.
+    refused: Vec<Vec<u8>>,
     connections: Vec<Option<Connection>>,
 }
 
@@ -178,6 +180,17 @@ impl State {
                 let there = keys.iter().map(|key| u8::from(self.values.contains_key(*key)));
                 output.answer([there.collect::<Vec<_>>().as_slice()]);
             }
+            Request::Refuse { endings } => self.refuse(&endings, runnable),
+        }
+    }
+
+    /// Answers those who wait for such keys, now and from now on.
+    fn refuse(&mut self, endings: &[&[u8]], runnable: &mut Vec<usize>) {
+        self.refused.extend(endings.iter().map(|ending| ending.to_vec()));
+        let refused = |key: &&Vec<u8>| endings.iter().any(|ending| key.ends_with(ending));
+        let keys: Vec<Vec<u8>> = self.wanted.keys().filter(refused).cloned().collect();
+        for key in keys {
+            self.store(&key, b"", runnable);
         }
     }
 
@@ -211,6 +224,12 @@ impl State {
 
     /// Answers a `Get` or `Wait`, or remembers it.
     fn look_up(&mut self, at: usize, keys: &[&[u8]], with_values: bool, output: &mut Frames) {
+        for key in keys {
+            let refused = || self.refused.iter().any(|ending| key.ends_with(ending));
+            if !self.values.contains_key(*key) && refused() {
+                self.values.insert(key.to_vec(), Vec::new());
+            }
+        }
         let absent = keys.iter().filter(|key| !self.values.contains_key(**key));
         let absent: Vec<Vec<u8>> = absent.map(|key| key.to_vec()).collect();
         if absent.is_empty() {

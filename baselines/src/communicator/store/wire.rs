@@ -1,7 +1,7 @@
 //! What store and clients say to each other: frames of a length, a kind and fields; integers in little endian.
 //!
-//! Requests of one connection are answered in order, so a client may send several at once. `Set` and `Remove` have no
-//! answer. Invariant: decoding never panics and never allocates more than the frame holds.
+//! Requests of one connection are answered in order, so a client may send several at once. `Set`, `Remove` and `Refuse`
+//! have no answer. Invariant: decoding never panics and never allocates more than the frame holds.
 
 /// Bytes of the length in front of every frame.
 pub(super) const LENGTH_BYTES: usize = 4;
@@ -28,6 +28,8 @@ pub(super) enum Request<'a> {
     Claim { key: &'a [u8], value: &'a [u8] },
     /// Answers with one byte per key: 1 if it has a value. Waits for nothing.
     Present { keys: Vec<&'a [u8]> },
+    /// Gives every key with one of these endings that anybody waits for, or will ask for, an empty value. No answer.
+    Refuse { endings: Vec<&'a [u8]> },
 }
 
 /// Frames to be sent together.
@@ -48,6 +50,7 @@ impl Frames {
             Request::Remove { keys } => out.kind(6).fields(keys),
             Request::Claim { key, value } => out.kind(7).field(key).field(value),
             Request::Present { keys } => out.kind(8).fields(keys),
+            Request::Refuse { endings } => out.kind(9).fields(endings),
         });
     }
 
@@ -115,6 +118,7 @@ pub(super) fn request(body: &[u8]) -> Option<Request<'_>> {
         6 => Request::Remove { keys },
         7 => two().map(|[key, value]| Request::Claim { key, value })?,
         8 => Request::Present { keys },
+        9 => Request::Refuse { endings: keys },
         _ => return None,
     })
 }
@@ -135,6 +139,7 @@ mod tests {
             Request::Remove { keys: Vec::new() },
             Request::Claim { key: b"k", value: b"" },
             Request::Present { keys: keys() },
+            Request::Refuse { endings: keys() },
         ] {
             let mut frames = Frames::default();
             frames.ask(&request);
@@ -146,7 +151,7 @@ mod tests {
 
     #[test]
     fn malformed_frames_are_none() {
-        for body in [&b""[..], b"\x09", b"\x01", b"\x01\x05\0\0\0ab", b"\x04\x01\0\0\0a\x01\0\0\0b"]
+        for body in [&b""[..], b"\x0a", b"\x01", b"\x01\x05\0\0\0ab", b"\x04\x01\0\0\0a\x01\0\0\0b"]
         {
             assert_eq!(request(body), None, "{body:?}");
         }

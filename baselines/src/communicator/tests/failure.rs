@@ -2,8 +2,9 @@
 
 use super::{config, group, with_ranks};
 use crate::communicator::{Communicator, Config};
-use flexdit_comm::{Cause, Collectives, CommError, DType, Op};
+use flexdit_comm::{Cause, Collectives, CommError, DType, Membership, Op};
 use flexdit_core::Rank;
+use std::sync::Barrier;
 use std::time::Duration;
 
 /// Runs `body` by the members of a group of ranks 0 to `degree`; what it returned to each.
@@ -134,6 +135,54 @@ fn who_does_not_come_is_missing_in_the_time_out() {
     let late: Vec<_> = late.collect();
     // On a busy machine the other may be late as well.
     assert!(!late.is_empty() && late.iter().all(|late| late.contains(&Rank(1))), "{late:?}");
+}
+
+/// Rank 1 forms groups with ranks 0 and 2, which refuse: before it asks, or when it waits for them.
+fn refusals(is_waiting: bool) -> Vec<CommError> {
+    let before = Barrier::new(3);
+    let errors = with_ranks(3, &[0, 1, 2], config(), |mut joined| {
+        let groups = [group(&[0, 1]), group(&[1, 2])];
+        if joined.rank() == Rank(1) {
+            if !is_waiting {
+                before.wait();
+            }
+            return groups.map(|pair| joined.create_as(&pair, 7).expect_err("nobody comes")).into();
+        }
+        let own = &groups[usize::from(joined.rank() == Rank(2))];
+        let member = Membership::new(own, joined.rank(), 3).expect("a member");
+        let asked = [format!("group/{:016x}/as/7/1", member.key())];
+        while is_waiting && joined.store().present(&asked) == Ok(vec![false]) {
+            std::thread::yield_now();
+        }
+        joined.refuse(7).expect("the store is there");
+        // An answer tells that the refusal is known.
+        joined.store().present(&asked).expect("the store is there");
+        if !is_waiting {
+            before.wait();
+        }
+        Vec::new()
+    });
+    errors.into_iter().flatten().collect()
+}
+
+#[test]
+fn who_refuses_is_noticed_in_every_group_of_that_number() {
+    for is_waiting in [false, true] {
+        let peers = refusals(is_waiting).into_iter().map(|error| match error {
+            CommError::PeerLost { peer, .. } => peer,
+            other => panic!("{other}"),
+        });
+        assert_eq!(peers.collect::<Vec<_>>(), [Rank(0), Rank(2)]);
+    }
+}
+
+#[test]
+fn a_refusal_touches_no_other_number() {
+    let results = with_ranks(2, &[0, 1], config(), |mut joined| {
+        joined.refuse(7).expect("the store is there");
+        joined.create_as(&group(&[0, 1]), 17).map(|mut member| member.barrier())
+    });
+    assert!(results.iter().all(|result| matches!(result, Ok(Ok(())))), "{results:?}");
 }
 
 #[test]
