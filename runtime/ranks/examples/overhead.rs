@@ -11,7 +11,7 @@ use flexdit_core::{
 use flexdit_ranks::synthetic::Synthetic;
 use flexdit_ranks::{
     Buffer, Clock, Compute, ComputeError, Driver, GroupFree, Histogram, Job, Options, Outcome,
-    Output, Peers, RankMemory, RowTensor, State, Tokens, bare,
+    Output, Peers, RankMemory, RowTensor, State, Tokens, bare, pin_to_core,
 };
 use std::sync::Arc;
 
@@ -162,31 +162,75 @@ fn calibrate(step: Nanos) -> u32 {
 }
 
 /// Pairs of runs that are compared.
-const PAIRS: usize = 7;
+const PAIRS: usize = 15;
 
-/// Time of whole requests in the bare loop and through the driver, one chunk a step, in turns: the median of the ratios.
+/// Time of the bare loop, on the core that a driver's first rank keeps to.
+fn pinned_bare(compute: &Synthetic, request: &Request) -> Nanos {
+    let run = || {
+        if let Err(why) = pin_to_core(0) {
+            println!("  the bare loop is not pinned: {why}");
+        }
+        bare(compute, request).expect("it fits").1
+    };
+    std::thread::scope(|scope| scope.spawn(run).join().expect("no panic"))
+}
+
+/// Time of whole requests in the bare loop and through the driver, one chunk a step, in turns, each first in half of the
+/// pairs: the median of the ratios.
 fn against_bare(step: Nanos, ahead: bool) {
-    let steps = (Nanos::from_millis(700).0 / step.0) as u32;
+    let steps = (Nanos::from_millis(400).0 / step.0) as u32;
     let compute = Synthetic::new(vec![model("qwen-image").expect("listed")], calibrate(step));
+    let request = request(256, steps, 0);
+    let alone = || pinned_bare(&compute, &request);
+    let driven = || {
+        let policy = Plain { degree: 1, ahead, moves: false };
+        run(policy, 1, Arc::new(compute.clone()), vec![request]).end
+    };
     let (mut ratios, mut bares) = (Vec::new(), Vec::new());
     for pair in 0..=PAIRS {
-        let request = request(256, steps, 0);
-        let (_, bare) = bare(&compute, &request).expect("it fits");
-        let policy = Plain { degree: 1, ahead, moves: false };
-        let outcome = run(policy, 1, Arc::new(compute.clone()), vec![request]);
+        let (bare, driven) = if pair % 2 == 0 {
+            let bare = alone();
+            (bare, driven())
+        } else {
+            let driven = driven();
+            (alone(), driven)
+        };
         // The first pair warms up.
         if pair > 0 {
-            ratios.push(outcome.end.0 as f64 / bare.0 as f64);
+            ratios.push(driven.0 as f64 / bare.0 as f64);
             bares.push(bare.0 / u64::from(steps));
         }
     }
     ratios.sort_by(f64::total_cmp);
     bares.sort_unstable();
-    let over = |at: usize| (ratios[at] - 1.0) * 100.0;
-    let (low, median, high) = (over(0), over(PAIRS / 2), over(PAIRS - 1));
+    let over = |part: f64| (ratios[(part * (PAIRS - 1) as f64) as usize] - 1.0) * 100.0;
+    let (low, median, high) = (over(0.25), over(0.5), over(0.75));
     let task = Nanos(bares[PAIRS / 2]);
     let how = if ahead { "queued ahead" } else { "each decided" };
-    println!("  tasks of {task:>11}, {how}  median {median:>6.3} %  ({low:.3} to {high:.3})");
+    println!(
+        "  tasks of {task:>11}, {how}  median {median:>6.3} %  (quarters {low:.3}, {high:.3})"
+    );
+}
+
+/// How long a sleeping thread takes to hear of a message: what a rank that waits for a decision cannot do without.
+fn wakes() {
+    const TIMES: usize = 500;
+    let (to, messages) = crossbeam_channel::bounded::<Nanos>(1);
+    let clock = Clock::start();
+    let mut heard = Histogram::default();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for _ in 0..TIMES {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+                to.send(clock.now()).expect("somebody listens");
+            }
+        });
+        for sent in messages {
+            heard.add(clock.now() - sent);
+        }
+    });
+    println!("a thread that sleeps");
+    show("hears of a message after", &heard);
 }
 
 /// How late arrivals are, with ranks that are mostly idle.
@@ -237,6 +281,7 @@ fn memcpy(bytes: usize, buffers: usize) -> Histogram {
 
 fn main() {
     println!("measured, {} cores", std::thread::available_parallelism().map_or(1, usize::from));
+    wakes();
     println!("tasks of 1 ms of one rank's arithmetic");
     gaps("one rank, queued ahead", Plain { degree: 1, ahead: true, moves: false }, 1);
     gaps("one rank, each chunk decided", Plain { degree: 1, ahead: false, moves: false }, 1);

@@ -36,5 +36,6 @@ pub use driver::{Completed, Control, Driver, Options, Outcome, RankReport, RunEr
 pub use histogram::Histogram;
 pub use memory::{Buffer, Builder, OutOfMemory, RankMemory};
 pub use peers::{Fabric, GroupFree, Groups, Peers};
+pub use pin::to_core as pin_to_core;
 pub use stats::Measured;
 pub use tokens::{Run, Tokens};

@@ -5,7 +5,7 @@
 /// # Errors
 /// What the system said when it refused; the thread then runs where it may.
 #[cfg(target_os = "linux")]
-pub(crate) fn to_core(index: usize) -> Result<usize, String> {
+pub fn to_core(index: usize) -> Result<usize, String> {
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
     let allowed = sched_getaffinity(None).map_err(|error| error.to_string())?;
     let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
@@ -20,6 +20,6 @@ pub(crate) fn to_core(index: usize) -> Result<usize, String> {
 
 /// Pinning is known for Linux only.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn to_core(_index: usize) -> Result<usize, String> {
+pub fn to_core(_index: usize) -> Result<usize, String> {
     Err("this system has no way to pin that is known here".into())
 }
