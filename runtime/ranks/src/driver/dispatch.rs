@@ -66,6 +66,9 @@ pub(super) struct Dispatcher<'a> {
     pub sink: &'a mut dyn Sink,
     messages: mpsc::Receiver<Message>,
     alarm: Alarm,
+    /// Whether it looks for messages all the time while ranks work: a core that falls asleep takes longer to wake than a
+    /// decision takes. Only if the ranks leave it a core.
+    polls: bool,
     pub fleet: Fleet,
     pub inbox: usize,
     pub clock: Clock,
@@ -103,12 +106,14 @@ impl<'a> Dispatcher<'a> {
         let alarm = Alarm::new().map_err(|error| RunError::World(error.to_string()))?;
         let fleet = Fleet::start(&driver, &system.prebuilt())?;
         let count = workload.requests.len();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             system,
             observer,
             sink,
             messages: driver.messages,
             alarm,
+            polls: cores > usize::from(driver.options.world),
             fleet,
             inbox: driver.options.inbox,
             clock: Clock::start(),
@@ -178,6 +183,7 @@ impl<'a> Dispatcher<'a> {
                 continue;
             }
             match self.next_at(now) {
+                _ if self.polls && !self.is_stranded() => self.poll(),
                 Some(at) => {
                     if let Some(message) = self.message_before(at).await {
                         self.take(message)?;
@@ -192,6 +198,17 @@ impl<'a> Dispatcher<'a> {
             self.take_ready()?;
         }
         Ok(())
+    }
+
+    /// Waits for a message or for what is due, without sleeping.
+    fn poll(&mut self) {
+        loop {
+            let now = self.clock.now();
+            if !self.messages.is_empty() || self.next_at(now).is_some_and(|at| at <= now) {
+                return;
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// The next message, unless `at` comes first.
