@@ -1,23 +1,23 @@
 //! `flexdit profile`: measures what the stages of a model take on this machine and writes a profile.
 
-use flexdit::experiment::Loaded;
+use flexdit::experiment::{CollectiveKind, Loaded};
 use flexdit::input::{InputError, suggestion};
 use flexdit::profile::ProfileFile;
 use flexdit::profile::measure::plan::{parse_size, size};
 use flexdit::profile::measure::{Header, Job, JobError, Plan, Ranks};
+use flexdit::real::fabric;
 use flexdit::results::command_line;
 use flexdit::workload::{self, Context};
 use flexdit_core::cost::{CostModel, Price, Provenance};
 use flexdit_core::model::{self, CPU, ModelSpec};
 use flexdit_core::{ModelId, Nanos, Parallelism, Shape};
-use flexdit_ranks::GroupFree;
 use flexdit_ranks::dit::{Dit, Source, Weights};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Samples of a full measurement: tours of every shape, and tasks of every request and layout in a tour.
+/// Samples of a full measurement: tours of every shape, and crews of a tour for every decode layout.
 const FULL: (u32, u32) = (7, 4);
 /// The same where only the way is to be seen.
 const QUICK: (u32, u32) = (1, 1);
@@ -74,12 +74,15 @@ pub struct Args {
     /// Tours of every shape, one after the other; default 7
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
-    /// Tasks of every request at every step layout in a tour; default 4
+    /// Crews of one request a rank for every decode layout, in a tour; default 4
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    visits: Option<u32>,
-    /// One tour with one task: to see that everything works
-    #[arg(long, conflicts_with_all = ["rounds", "visits"])]
+    crews: Option<u32>,
+    /// One tour with one crew for every decode layout: to see that everything works
+    #[arg(long, conflicts_with_all = ["rounds", "crews"])]
     quick: bool,
+    /// How ranks talk to each other: fixed pipelines use communicators unless an experiment says otherwise
+    #[arg(long, value_enum, default_value = "group-free")]
+    collectives: Collectives,
     /// Weights: a folder with text_encoder, transformer and vae; default: random ones of seed 1
     #[arg(long, value_name = "DIR")]
     weights: Option<PathBuf>,
@@ -96,6 +99,24 @@ pub struct Args {
 enum Engine {
     /// This machine's cores
     Cpu,
+}
+
+/// How ranks talk to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Collectives {
+    /// Groups are values
+    GroupFree,
+    /// Communicators over TCP, made at a group's first task
+    Communicators,
+}
+
+impl Collectives {
+    fn kind(self) -> CollectiveKind {
+        match self {
+            Self::GroupFree => CollectiveKind::GroupFree,
+            Self::Communicators => CollectiveKind::Communicators,
+        }
+    }
 }
 
 /// Measures and reports.
@@ -127,8 +148,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             optimised: !cfg!(debug_assertions),
             weights,
         };
-        let (fabric, world, pin) = (GroupFree::default(), header.plan.world, header.plan.pin);
-        let ranks = Ranks { compute: Arc::new(dit), fabric: &fabric, world, pin };
+        let Plan { world, pin, collectives, .. } = header.plan;
+        let fabric = fabric(collectives);
+        let compute = Arc::new(dit);
+        let ranks = Ranks { compute, fabric: &*fabric, world, pin, interrupt: None };
         let job = Job { header, model, gpu: CPU.to_owned(), out };
         let bar = progress();
         let advance = |done: usize, all: usize, words: &str| {
@@ -279,7 +302,7 @@ fn plan(
     degrees.dedup();
     patches.sort_unstable();
     patches.dedup();
-    let (rounds, visits) = if args.quick { QUICK } else { FULL };
+    let (rounds, crews) = if args.quick { QUICK } else { FULL };
     Plan {
         model: model.name.to_owned(),
         world,
@@ -287,9 +310,10 @@ fn plan(
         patches,
         shapes,
         chunk: args.chunk_steps.unwrap_or(chunk),
-        visits: args.visits.unwrap_or(visits),
+        crews: args.crews.unwrap_or(crews),
         rounds: args.rounds.unwrap_or(rounds),
         pin: !args.no_pin,
+        collectives: args.collectives.kind(),
     }
 }
 

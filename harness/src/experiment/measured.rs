@@ -1,6 +1,6 @@
 //! `costs.measured`: charges of a measured profile, for every key that the experiment does not give itself.
 
-use super::{Costs, GroupSetup, Occupy, SetupProfile};
+use super::{CollectiveKind, Costs, GroupSetup, Occupy, SetupProfile};
 use crate::input::{Document, InputError};
 use crate::profile::{ProfileFile, setup};
 use std::path::Path;
@@ -25,6 +25,12 @@ impl Costs {
                            profile has none";
             return Err(document.error("charges", message));
         };
+        let on = file.measured.as_ref().map(|measured| measured.collectives);
+        if on == Some(CollectiveKind::Communicators) && !given("group_setup") {
+            let message = "a profile taken on communicators does not say what forming a group takes: \
+                           expected `costs.group_setup` beside it";
+            return Err(document.error("measured.collectives", message));
+        }
         if !given("launch") {
             costs.launch = charges.launch;
         }
@@ -110,6 +116,15 @@ entries: []
         assert_eq!((costs.launch, costs.migration.occupy), (asked.launch, Occupy::Both));
         assert_eq!(costs.group_setup, asked.group_setup);
         assert_eq!(costs.control_plane, Duration(Nanos(21_000)));
+    }
+
+    #[test]
+    fn communicators_do_not_price_groups_that_are_values() {
+        let text = PROFILE.replace("rounds: 7}", "rounds: 7, collectives: communicators}");
+        let asked = Costs { measured: Some("p.yaml".into()), ..Costs::default() };
+        let error = resolve(&text, &asked, &[]).unwrap_err();
+        assert!(error.starts_with("p.yaml:6:60: measured.collectives: a profile"), "{error}");
+        assert!(resolve(&text, &asked, &["group_setup"]).is_ok());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a measured profile says beside its prices: the machine, the spread of samples, and what tasks cost beside
 //! their stages.
 
+use crate::experiment::CollectiveKind;
 use crate::quantity::{Bandwidth, Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,13 @@ pub struct MeasuredSpec {
     pub chunk_steps: u32,
     /// Tours of every shape.
     pub rounds: u32,
+    /// How ranks talked to each other; default group-free.
+    #[serde(default = "group_free")]
+    pub collectives: CollectiveKind,
+}
+
+fn group_free() -> CollectiveKind {
+    CollectiveKind::GroupFree
 }
 
 /// How the samples of one size were spread, in the file's unit of time.
@@ -35,7 +43,7 @@ pub struct SpreadSpec {
     pub size: f64,
     /// How many samples.
     pub n: usize,
-    /// Mean of all of them; the price leaves out the extremes.
+    /// Mean of all of them.
     pub mean: f64,
     /// One in ten is below.
     pub p10: f64,
@@ -43,6 +51,13 @@ pub struct SpreadSpec {
     pub p50: f64,
     /// One in ten is above.
     pub p90: f64,
+    /// How many lie so far beyond the median that the price leaves them out; default 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// What tasks cost beside their stages, measured in the same run.

@@ -253,13 +253,6 @@ impl RealRun {
     }
 }
 
-/// Threads other than this one that want a core now; `None` where the system does not tell.
-pub(super) fn others() -> Option<u32> {
-    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
-    let (running, _) = text.split_whitespace().nth(3)?.split_once('/')?;
-    Some(running.parse::<u32>().ok()?.saturating_sub(1))
-}
-
 /// Arrivals later than this are worth a warning.
 const LATE: Nanos = Nanos::from_millis(10);
 

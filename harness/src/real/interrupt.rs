@@ -31,7 +31,7 @@ impl Interrupt {
     }
 
     /// From now on this run is the one to stop.
-    pub(super) fn watch(&self, control: Control) {
+    pub(crate) fn watch(&self, control: Control) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.stopped {
             control.stop();

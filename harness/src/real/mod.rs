@@ -6,14 +6,15 @@
 //! real run's log is replayed into a fresh system and held against the checks of simulated runs before anything is said of it.
 
 mod arithmetic;
-mod fabric;
+mod communicators;
 mod figures;
 mod fits;
 mod interrupt;
+mod others;
 mod run;
 
 pub use arithmetic::{Arithmetic, check};
-pub use fabric::Communicators;
+pub use communicators::Communicators;
 pub use figures::{OverheadRow, RankRow, RealRun, RealRuns, Spread};
 pub use fits::{available, needs};
 pub use interrupt::Interrupt;
@@ -23,7 +24,7 @@ use crate::campaign::RunKey;
 use crate::experiment::{CollectiveKind, SystemKind};
 use crate::input::InputError;
 use crate::picture::Placements;
-use flexdit_ranks::Sink;
+use flexdit_ranks::{Fabric, GroupFree, Sink};
 
 /// Takes the results of runs.
 pub trait Results: Sync {
@@ -51,6 +52,14 @@ pub struct RealOptions<'a> {
     pub begun: &'a (dyn Fn(&RunKey<'_>) + Sync),
     /// Takes the results, if they are wanted.
     pub results: Option<&'a dyn Results>,
+}
+
+/// The way between ranks that these collectives take.
+pub fn fabric(kind: CollectiveKind) -> Box<dyn Fabric> {
+    match kind {
+        CollectiveKind::GroupFree => Box::new(GroupFree::default()),
+        CollectiveKind::Communicators => Box::new(Communicators::default()),
+    }
 }
 
 /// The collectives that a kind of system uses on real ranks unless it says otherwise: what it would use in production.

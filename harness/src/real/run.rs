@@ -1,8 +1,8 @@
 //! One run of one system on real ranks: driven, recorded, replayed, checked.
 
-use super::Communicators;
-use super::figures::{RealRun, others};
+use super::figures::RealRun;
 use super::interrupt::Interrupt;
+use super::others::others;
 use crate::campaign::{BoxedSystem, RunKey, Setting, shapes};
 use crate::check::Checker;
 use crate::experiment::CollectiveKind;
@@ -14,7 +14,7 @@ use crate::record::RunRecord;
 use crate::workload::Workload;
 use flexdit_core::{Bytes, Command, Event, Nanos, Observer};
 use flexdit_ranks::dit::Dit;
-use flexdit_ranks::{Compute, Driver, Fabric, GroupFree, Options, Outcome, Sink};
+use flexdit_ranks::{Compute, Driver, Options, Outcome, Sink};
 use std::sync::Arc;
 
 /// Which run, and on what.
@@ -75,10 +75,7 @@ pub fn run(
     sink: &mut dyn Sink,
 ) -> Result<(RunRecord, RealRun), Fault> {
     let (setting, workload) = (run.setting, run.workload);
-    let fabric: Box<dyn Fabric> = match run.collectives {
-        CollectiveKind::GroupFree => Box::new(GroupFree::default()),
-        CollectiveKind::Communicators => Box::new(Communicators::default()),
-    };
+    let fabric = super::fabric(run.collectives);
     let weights: Bytes = setting.models.iter().map(|model| model.weights()).sum();
     let options = Options {
         pin: setting.experiment.real.pin,

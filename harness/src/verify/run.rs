@@ -5,12 +5,12 @@ use crate::campaign::{BoxedSystem, Builder, Guard, Setting};
 use crate::experiment::{CollectiveKind, SystemKind};
 use crate::input::{InputError, suggestion};
 use crate::picture::{Placements, Shots, Spool};
-use crate::real::{Communicators, collectives_of};
+use crate::real::{collectives_of, fabric};
 use crate::workload::Workload;
 use flexdit_core::Nanos;
 use flexdit_core::scheduler::{Scheduler, SchedulerConfig};
 use flexdit_ranks::dit::Dit;
-use flexdit_ranks::{Completed, Compute, Driver, Fabric, GroupFree, Options, RunError};
+use flexdit_ranks::{Completed, Compute, Driver, Fabric, Options, RunError};
 use std::sync::Arc;
 
 /// Who makes pictures.
@@ -96,10 +96,7 @@ impl Contestant {
             }
             Self::Restless => CollectiveKind::GroupFree,
         };
-        match kind {
-            CollectiveKind::GroupFree => Box::new(GroupFree::default()),
-            CollectiveKind::Communicators => Box::new(Communicators::default()),
-        }
+        fabric(kind)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::partial::Header;
 use super::pass::Passed;
 use super::plan::{Cell, Plan};
-use super::price::{self, Prices, TRIMMED};
+use super::price::{self, OUTLIER, Prices};
 use crate::profile::{
     ChargesSpec, EntrySpec, LabelName, MeasuredSpec, ModeName, ProfileFile, SpreadSpec, StageName,
     UnitName,
@@ -34,6 +34,7 @@ pub fn profile(
     }
     entries.push(counted(StageName::TimestepPrepare, "timed with text encoding"));
     entries.push(counted(StageName::Finalize, "timed with VAE decoding"));
+    let passes: Vec<&Passed> = done.values().collect();
     let unpinned = done.values().any(|passed| !passed.unpinned.is_empty());
     Some(ProfileFile {
         model: model.name.to_owned(),
@@ -51,8 +52,9 @@ pub fn profile(
             optimised: header.optimised,
             chunk_steps: plan.chunk,
             rounds: plan.rounds,
+            collectives: plan.collectives,
         }),
-        charges: Some(price::charges(done)?),
+        charges: Some(price::charges(&passes, plan.collectives)?),
         entries,
     })
 }
@@ -131,8 +133,8 @@ pub fn text(file: &ProfileFile, command: &str) -> anyhow::Result<String> {
     let measured = file.measured.as_ref();
     let mut text = format!(
         "# {model} on {gpu}, measured. Written by `{command}`.\n\
-         # A price is the mean of its samples without the {TRIMMED} % at either end, in ms, as tasks in the log of a \
-         real run took\n# it without launch and forming of groups; `spread` says how samples lay.\n",
+         # A price is the mean of its samples, in ms, as tasks in the log of a real run took it without launch and \
+         forming of\n# groups; those beyond {OUTLIER} times their median are left out. `spread` says how samples lay.\n",
         model = file.model,
         gpu = file.gpu,
     );
@@ -193,10 +195,14 @@ fn entry_text(entry: &EntrySpec, text: &mut String) -> anyhow::Result<()> {
         if at == 0 {
             writeln!(text, "    spread:")?;
         }
+        let left_out = match s.left_out {
+            0 => String::new(),
+            count => format!(", left_out: {count}"),
+        };
         writeln!(
             text,
-            "      - {{size: {}, n: {}, mean: {}, p10: {}, p50: {}, p90: {}}}",
-            s.size, s.n, s.mean, s.p10, s.p50, s.p90
+            "      - {{size: {}, n: {}, mean: {}, p10: {}, p50: {}, p90: {}{}}}",
+            s.size, s.n, s.mean, s.p10, s.p50, s.p90, left_out
         )?;
     }
     Ok(())

@@ -150,6 +150,7 @@ fn same(path: &Path, now: &Header, then: &Header) -> Result<(), InputError> {
 mod tests {
     use super::super::sample::{CopySample, Samples};
     use super::*;
+    use crate::experiment::CollectiveKind;
     use flexdit_core::Nanos;
 
     fn header() -> Header {
@@ -160,9 +161,10 @@ mod tests {
             patches: vec![1],
             shapes: vec![],
             chunk: 1,
-            visits: 1,
+            crews: 1,
             rounds: 2,
             pin: true,
+            collectives: CollectiveKind::GroupFree,
         };
         let text = |text: &str| text.to_owned();
         Header {
@@ -214,7 +216,7 @@ mod tests {
         let other = Header { machine: "b".into(), ..header() };
         assert!(refused(&other).starts_with("machine: "));
         let mut other = header();
-        other.plan.visits = 2;
+        other.plan.crews = 2;
         assert!(refused(&other).starts_with("settings: "));
         std::fs::write(&path, "{}\n").unwrap();
         let error = Partial::open(path.clone(), &header()).unwrap_err().to_string();

@@ -3,6 +3,7 @@
 use super::follow;
 use super::sample::{Sampler, Samples};
 use super::tour::Tour;
+use crate::real::Interrupt;
 use flexdit_core::model::ModelSpec;
 use flexdit_core::{Nanos, Workload};
 use flexdit_ranks::{Compute, Driver, Fabric, Options, RunError};
@@ -19,6 +20,8 @@ pub struct Ranks<'a> {
     pub world: u16,
     /// Whether each keeps to a core.
     pub pin: bool,
+    /// Stops a pass, which then fails.
+    pub interrupt: Option<&'a Interrupt>,
 }
 
 /// What a pass leaves.
@@ -52,6 +55,9 @@ pub enum PassError {
 pub fn run(ranks: &Ranks<'_>, tour: &Tour, model: &'static ModelSpec) -> Result<Passed, PassError> {
     let options = Options { pin: ranks.pin, ..Options::new(ranks.world) };
     let driver = Driver::new(options, Arc::clone(&ranks.compute), ranks.fabric);
+    if let Some(interrupt) = ranks.interrupt {
+        interrupt.watch(driver.control());
+    }
     let mut system = follow::system(tour, model, ranks.world);
     let mut sampler = Sampler::new(tour);
     let workload = Workload { requests: tour.requests.clone(), ..Workload::default() };

@@ -1,6 +1,7 @@
 //! Which shapes of which model are timed, how often, and in what order.
 
 use super::tour::{Amount, Layouts, Tour};
+use crate::experiment::CollectiveKind;
 use crate::input::InputError;
 use flexdit_core::Shape;
 use flexdit_core::model::ModelSpec;
@@ -21,12 +22,14 @@ pub struct Plan {
     pub shapes: Vec<Shape>,
     /// Denoising steps of a task.
     pub chunk: u32,
-    /// Tasks of every request at every step layout, in one tour.
-    pub visits: u32,
+    /// Crews for every decode layout, in one tour.
+    pub crews: u32,
     /// Tours of every shape.
     pub rounds: u32,
     /// Whether ranks keep to a core each.
     pub pin: bool,
+    /// How ranks talk to each other.
+    pub collectives: CollectiveKind,
 }
 
 /// One tour of the plan.
@@ -105,7 +108,7 @@ impl Plan {
         let amount = Amount {
             world: self.world,
             chunk: self.chunk,
-            visits: self.visits,
+            crews: self.crews,
             turn: cell.round as usize,
         };
         Tour::new(shape, &layouts, amount)
@@ -153,9 +156,10 @@ mod tests {
             patches: vec![1],
             shapes: vec![shape(64), shape(96), shape(128)],
             chunk: 1,
-            visits: 1,
+            crews: 1,
             rounds: 2,
             pin: false,
+            collectives: CollectiveKind::GroupFree,
         }
     }
 

@@ -1,8 +1,12 @@
-//! From samples to prices: what latencies add up from is the mean, without the few samples that something else disturbed.
+//! From samples to prices: the mean, since latencies add up from means.
+//!
+//! Runs are disturbed as tours are, so what disturbs now and then belongs to the price; only what is no work at all, a machine
+//! that stood still, is left out, and counted. Invariant: at least half of the samples count.
 
 use super::pass::Passed;
 use super::plan::{Cell, Plan};
 use super::sample::TaskSample;
+use crate::experiment::CollectiveKind;
 use crate::metrics::summary::nearest_rank;
 use crate::profile::{ChargesSpec, CopySpec, SetupSpec, SpreadSpec};
 use crate::quantity::{Bandwidth, Duration};
@@ -10,8 +14,8 @@ use flexdit_core::model::ModelSpec;
 use flexdit_core::{Nanos, Parallelism, Stage};
 use std::collections::BTreeMap;
 
-/// Part of the samples that is left out at either end, in percent.
-pub const TRIMMED: usize = 10;
+/// Samples beyond this multiple of their median are left out.
+pub const OUTLIER: f64 = 5.0;
 
 /// Samples of one stage at one layout by size, in nanoseconds.
 pub type Group = BTreeMap<u64, Vec<f64>>;
@@ -53,13 +57,18 @@ impl Prices {
     }
 }
 
-/// The mean without the smallest and the largest [`TRIMMED`] percent, rounded up while something is left; `None` without
-/// samples.
+/// The mean of the samples that count; `None` without samples.
 pub fn price(samples: &[f64]) -> Option<f64> {
     let mut sorted = samples.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
-    let cut = (sorted.len() * TRIMMED).div_ceil(100).min(sorted.len().saturating_sub(1) / 2);
-    mean(&sorted[cut..sorted.len() - cut])
+    mean(counting(&sorted))
+}
+
+/// Ascending samples without those beyond [`OUTLIER`] times their (lower) median, where that is above 0.
+fn counting(sorted: &[f64]) -> &[f64] {
+    let median = sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or_default();
+    let beyond = |sample: &f64| median > 0.0 && *sample > OUTLIER * median;
+    &sorted[..sorted.partition_point(|sample| !beyond(sample))]
 }
 
 fn mean(samples: &[f64]) -> Option<f64> {
@@ -77,6 +86,7 @@ pub fn spread(size: u64, samples: &[f64]) -> Option<SpreadSpec> {
         p10: round(nearest_rank(&sorted, 0.1)?),
         p50: round(nearest_rank(&sorted, 0.5)?),
         p90: round(nearest_rank(&sorted, 0.9)?),
+        left_out: sorted.len() - counting(&sorted).len(),
     })
 }
 
@@ -85,14 +95,16 @@ pub fn round(ms: f64) -> f64 {
     (ms * 1e6).round() / 1e6
 }
 
-/// What tasks cost beside their stages; `None` without a task that a decision waited for.
-pub fn charges(done: &BTreeMap<Cell, Passed>) -> Option<ChargesSpec> {
-    let tasks = || done.values().flat_map(|passed| &passed.samples.tasks);
+/// What tasks cost beside their stages; `None` without a task that a decision waited for. Groups are priced where they are
+/// formed anew at every use: communicators are made before what counts.
+pub fn charges(done: &[&Passed], collectives: CollectiveKind) -> Option<ChargesSpec> {
+    let tasks = || done.iter().flat_map(|passed| &passed.samples.tasks);
     let over = |value: &dyn Fn(&TaskSample) -> Option<Nanos>| {
         let samples: Vec<f64> = tasks().filter_map(|task| Some(value(task)?.0 as f64)).collect();
         price(&samples).map(duration)
     };
-    let mut degrees: Vec<u16> = tasks().map(|task| task.layout.degree()).collect();
+    let formed = |_: &&TaskSample| collectives == CollectiveKind::GroupFree;
+    let mut degrees: Vec<u16> = tasks().filter(formed).map(|task| task.layout.degree()).collect();
     degrees.sort_unstable();
     degrees.dedup();
     let setup = |ranks: u16| {
@@ -114,14 +126,14 @@ fn duration(nanos: f64) -> Duration {
 }
 
 /// Bandwidth while copying, and what copies took beyond it. `None` if nothing was copied.
-fn copies(done: &BTreeMap<Cell, Passed>) -> Option<CopySpec> {
-    let pulled: u64 = done.values().map(|passed| passed.pulled).sum();
-    let copying: u64 = done.values().map(|passed| passed.copying.0).sum();
+fn copies(done: &[&Passed]) -> Option<CopySpec> {
+    let pulled: u64 = done.iter().map(|passed| passed.pulled).sum();
+    let copying: u64 = done.iter().map(|passed| passed.copying.0).sum();
     if pulled == 0 || copying == 0 {
         return None;
     }
     let rate = pulled as f64 / copying as f64;
-    let copies = done.values().flat_map(|passed| &passed.samples.copies);
+    let copies = done.iter().flat_map(|passed| &passed.samples.copies);
     let beyond: Vec<f64> =
         copies.map(|copy| copy.time.0 as f64 - copy.bytes as f64 / rate).collect();
     let latency = duration(price(&beyond)?.max(0.0));
@@ -134,22 +146,28 @@ fn copies(done: &BTreeMap<Cell, Passed>) -> Option<CopySpec> {
 mod tests {
     use super::super::sample::{CopySample, Samples};
     use super::*;
+    use flexdit_core::RequestId;
 
     #[test]
-    fn a_price_is_the_mean_without_extremes() {
+    fn a_price_is_the_mean_of_all_but_what_is_no_work() {
         assert_eq!(price(&[]), None);
         assert_eq!(price(&[4.0, 2.0]), Some(3.0));
+        // Disturbed tasks are in every run, too.
+        assert_eq!(price(&[10.0, 10.0, 10.0, 30.0]), Some(15.0));
         let mut many = vec![10.0; 38];
-        many.extend([0.0, 1000.0, 12.0, 8.0]);
-        assert_eq!(price(&many), Some(10.0));
-        assert_eq!(price(&[1.0, 2.0, 90.0]), Some(2.0));
-        let spread = spread(5, &[1e6, 2e6, 3e6, 10e6]).expect("samples");
-        assert_eq!((spread.n, spread.mean, spread.p10, spread.p90), (4, 4.0, 1.0, 10.0));
+        many.extend([0.0, 1_000_000.0, 12.0, 8.0]);
+        assert_eq!(price(&many), Some(400.0 / 41.0));
+        assert_eq!(price(&[1.0, 2.0, 90.0]), Some(1.5));
+        assert_eq!(price(&[-3.0, 0.0, 9.0]), Some(2.0), "a median of 0 says nothing");
+        let spread = spread(5, &[1e6, 2e6, 3e6, 30e6]).expect("samples");
+        assert_eq!((spread.n, spread.mean, spread.p10, spread.p90), (4, 9.0, 1.0, 30.0));
+        assert_eq!(spread.left_out, 1);
     }
 
     #[test]
     fn charges_are_what_tasks_and_copies_took_beside_their_work() {
         let task = |layout, setup, control| TaskSample {
+            request: RequestId(0),
             stage: Stage::Denoise,
             layout,
             steps: 1,
@@ -167,8 +185,9 @@ mod tests {
             copies: vec![CopySample { bytes: 1_000, time: Nanos(900) }],
         };
         let passed = Passed { samples, pulled: 2_000, copying: Nanos(1_000), ..Passed::default() };
-        let done = BTreeMap::from([(Cell { round: 0, shape: 0 }, passed)]);
-        let charges = charges(&done).expect("measured");
+        let on_communicators = charges(&[&passed], CollectiveKind::Communicators);
+        assert_eq!(on_communicators.expect("measured").group_setup, []);
+        let charges = charges(&[&passed], CollectiveKind::GroupFree).expect("measured");
         assert_eq!((charges.launch.0, charges.control_plane.0), (Nanos(30), Nanos(600)));
         assert_eq!(charges.group_setup, [SetupSpec { ranks: 2, time: Duration(Nanos(100)) }]);
         let copy = charges.migration.expect("state moved");

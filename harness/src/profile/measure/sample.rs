@@ -5,7 +5,7 @@
 
 use super::tour::Tour;
 use flexdit_core::{
-    Command, Event, Nanos, Observer, Parallelism, Rank, RequestId, Span, Stage, TransferId,
+    Command, Event, Group, Nanos, Observer, Parallelism, Rank, RequestId, Span, Stage, TransferId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 /// What one task took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskSample {
+    /// Whose it was.
+    pub request: RequestId,
     /// Its stage.
     pub stage: Stage,
     /// How it was split.
@@ -49,11 +51,14 @@ pub struct Samples {
 
 /// A task in flight.
 struct Open {
+    request: RequestId,
     counts: bool,
     stage: Stage,
     layout: Parallelism,
     steps: u32,
     left: usize,
+    /// Ranks that compute: held ones only wait.
+    active: Group,
     /// When what the decision waited for had ended.
     cause: Option<Nanos>,
     moved: Option<TransferId>,
@@ -68,10 +73,10 @@ struct Moving {
     started: Option<Nanos>,
 }
 
-/// Takes samples of a tour.
+/// Takes samples of a tour, or of any other run.
 pub struct Sampler {
-    /// Whether the launches count, in order.
-    counts: std::vec::IntoIter<bool>,
+    /// Whether the launches count, in order; `None` if all do.
+    counts: Option<std::vec::IntoIter<bool>>,
     open: BTreeMap<u64, Open>,
     moving: BTreeMap<TransferId, Moving>,
     samples: Samples,
@@ -81,17 +86,28 @@ impl Sampler {
     /// A sampler of this tour.
     pub fn new(tour: &Tour) -> Self {
         let counts: Vec<bool> = tour.parts().map(|part| part.counts).collect();
+        Self { counts: Some(counts.into_iter()), ..Self::of_run() }
+    }
+
+    /// A sampler of a run of any system: every task that ends counts.
+    pub fn of_run() -> Self {
         Self {
-            counts: counts.into_iter(),
+            counts: None,
             open: BTreeMap::new(),
             moving: BTreeMap::new(),
             samples: Samples::default(),
         }
     }
 
-    /// The samples; `None` if the tour is not over.
+    /// The samples of a tour; `None` if it is not over.
     pub fn finish(self) -> Option<Samples> {
-        (self.open.is_empty() && self.counts.as_slice().is_empty()).then_some(self.samples)
+        let left = self.counts.as_ref().map_or(0, ExactSizeIterator::len);
+        (self.open.is_empty() && left == 0).then_some(self.samples)
+    }
+
+    /// The samples so far.
+    pub fn into_samples(self) -> Samples {
+        self.samples
     }
 
     fn finished(&mut self, task: u64, rank: Rank, span: Span, now: Nanos) {
@@ -110,11 +126,12 @@ impl Sampler {
         if !open.counts {
             return;
         }
-        let last = open.spans.iter().max_by_key(|(_, span, _)| span.started);
-        let (_, span, _) = last.expect("a task has a rank");
-        let ended = open.spans.iter().map(|(.., ended)| *ended).max().unwrap_or_default();
+        let active = || open.spans.iter().filter(|(rank, ..)| open.active.contains(rank));
+        let Some((_, span, _)) = active().max_by_key(|(_, span, _)| span.started) else { return };
+        let ended = active().map(|(.., ended)| *ended).max().unwrap_or_default();
         let beside = span.launch + span.setup;
         self.samples.tasks.push(TaskSample {
+            request: open.request,
             stage: open.stage,
             layout: open.layout,
             steps: open.steps,
@@ -166,11 +183,16 @@ impl Observer for Sampler {
                     let moving = self.moving.iter();
                     let mut mine = moving.filter(|(_, moving)| moving.request == task.request);
                     let open = Open {
-                        counts: self.counts.next().unwrap_or(false),
+                        request: task.request,
+                        counts: match &mut self.counts {
+                            Some(counts) => counts.next().unwrap_or(false),
+                            None => true,
+                        },
                         stage: task.stage,
                         layout: task.parallelism,
                         steps: task.steps,
                         left: task.group.len(),
+                        active: task.active().into(),
                         cause,
                         moved: mine.next().map(|(id, _)| *id),
                         spans: Vec::new(),

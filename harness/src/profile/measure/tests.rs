@@ -1,6 +1,7 @@
 //! The measurement itself, tried where the answer is known: in virtual time.
 
 use super::*;
+use crate::experiment::CollectiveKind;
 use crate::input::Document;
 use crate::profile::{self, ProfileFile};
 use flexdit_core::cost::{CostBook, CostModel, CostTable};
@@ -28,7 +29,7 @@ fn shape() -> Shape {
 fn tour(world: u16) -> Tour {
     let qwen = model("qwen-image").expect("listed");
     let layouts = Layouts::of(qwen, &shape(), &[1, 2], &[1, 2]);
-    Tour::new(shape(), &layouts, Amount { world, chunk: 2, visits: 2, turn: 0 })
+    Tour::new(shape(), &layouts, Amount { world, chunk: 2, crews: 2, turn: 0 })
 }
 
 /// A tour of the shape in virtual time, at the prices and charges above.
@@ -90,7 +91,7 @@ fn a_tour_on_real_ranks_has_a_sample_for_every_task_that_counts() {
     let qwen = model("qwen-image").expect("listed");
     let compute = Arc::new(Synthetic::new(vec![qwen], 1));
     let fabric = GroupFree::default();
-    let ranks = Ranks { compute, fabric: &fabric, world: 2, pin: false };
+    let ranks = Ranks { compute, fabric: &fabric, world: 2, pin: false, interrupt: None };
     let passed = run(&ranks, &tour, qwen).unwrap_or_else(|error| panic!("{error}"));
     let counted = tour.parts().filter(|part| part.counts).count();
     assert_eq!(passed.samples.tasks.len(), counted);
@@ -108,9 +109,10 @@ fn header(rounds: u32) -> Header {
         patches: vec![1, 2],
         shapes: vec![shape()],
         chunk: 2,
-        visits: 2,
+        crews: 2,
         rounds,
         pin: false,
+        collectives: CollectiveKind::GroupFree,
     };
     let text = |text: &str| text.to_owned();
     let (machine, flexdit, weights) = (text("a machine"), text("0.1.0"), text("none"));
@@ -175,11 +177,11 @@ fn a_measurement_that_failed_goes_on_where_it_stopped() {
         };
         let compute = Arc::new(Synthetic::new(vec![qwen], 1).with_hook(Arc::new(hook)));
         let fabric = GroupFree::default();
-        let ranks = Ranks { compute, fabric: &fabric, world: 2, pin: false };
+        let ranks = Ranks { compute, fabric: &fabric, world: 2, pin: false, interrupt: None };
         job.run(&ranks, "flexdit profile", &|_, _, _| {})
     };
-    // A tour decodes two requests of each of three crews; those with two patches take two ranks each.
-    let of_a_tour = 4 + 2 + 4;
+    // A tour decodes two requests of each of five crews; those with two patches take two ranks each.
+    let of_a_tour = 4 + 2 * (2 + 4);
     let error = run(of_a_tour + 1).expect_err("the second tour fails");
     assert!(error.to_string().contains("a test says so"), "{error}");
     assert!(!job.out.exists());

@@ -67,35 +67,35 @@ pub struct Amount {
     pub world: u16,
     /// Steps of a chunk.
     pub chunk: u32,
-    /// Chunks of every request at every step layout.
-    pub visits: u32,
+    /// Crews for every decode layout.
+    pub crews: u32,
     /// Turns the order of layouts: what comes after what differs from pass to pass.
     pub turn: usize,
 }
 
 impl Tour {
-    /// A tour: for every decode layout one request a rank, which goes through all step layouts in turn. One shorter round of
-    /// the same comes first and does not count.
+    /// A tour: crews of one request a rank, each of which goes through all step layouts once and decodes at one layout. So a
+    /// decode layout has half as many samples as a step layout where there are two of them, and as many where there is one. A
+    /// crew that does not count comes first.
     ///
     /// # Panics
     /// Without a layout, or if a layout is wider than the world.
     pub fn new(shape: Shape, layouts: &Layouts, amount: Amount) -> Self {
         let count = layouts.steps.len() as u32;
         let first = layouts.decodes.iter().max_by_key(|layout| layout.degree());
-        let warm = (*first.expect("a decode layout"), 1, false);
-        let timed = layouts.decodes.iter().map(|decode| (*decode, amount.visits, true));
+        let warm = (*first.expect("a decode layout"), false);
+        let decodes = || layouts.decodes.iter().map(|decode| (*decode, true));
+        let timed = (0..amount.crews).flat_map(|_| decodes());
         let mut tour = Self { requests: Vec::new(), turns: Vec::new() };
-        for (decode, visits, counts) in std::iter::once(warm).chain(timed) {
-            let steps = count * visits * amount.chunk;
+        for (place, (decode, counts)) in std::iter::once(warm).chain(timed).enumerate() {
+            let steps = count * amount.chunk;
             let crew: Vec<RequestId> =
                 (0..amount.world).map(|_| tour.arrive(Shape { steps, ..shape })).collect();
             let stage = |stage, layout, steps| Work { stage, layout, steps, counts };
             tour.work(&crew, amount.world, stage(Stage::TextEncode, Parallelism::SINGLE, 0));
-            for visit in 0..visits as usize {
-                for at in 0..layouts.steps.len() {
-                    let layout = layouts.steps[(at + visit + amount.turn) % layouts.steps.len()];
-                    tour.work(&crew, amount.world, stage(Stage::Denoise, layout, amount.chunk));
-                }
+            for at in 0..layouts.steps.len() {
+                let layout = layouts.steps[(at + place + amount.turn) % layouts.steps.len()];
+                tour.work(&crew, amount.world, stage(Stage::Denoise, layout, amount.chunk));
             }
             tour.work(&crew, amount.world, stage(Stage::VaeDecode, decode, 0));
         }
@@ -188,11 +188,11 @@ mod tests {
     fn every_turn_fills_the_ranks_with_the_same_work_and_every_request_ends() {
         let qwen = model("qwen-image").expect("listed");
         let layouts = Layouts::of(qwen, &shape(true), &[1, 2, 3], &[1, 2]);
-        let amount = Amount { world: 3, chunk: 2, visits: 4, turn: 1 };
+        let amount = Amount { world: 3, chunk: 2, crews: 4, turn: 1 };
         let tour = Tour::new(shape(true), &layouts, amount);
-        assert_eq!(tour.requests.len(), 9);
-        let mut steps = vec![0; 9];
-        let mut decoded = vec![0; 9];
+        assert_eq!(tour.requests.len(), 27);
+        let mut steps = vec![0; 27];
+        let mut decoded = vec![0; 27];
         for turn in &tour.turns {
             let ranks: usize = turn.iter().map(|part| part.ranks.len()).sum();
             assert!(ranks <= 3 && turn.iter().all(|part| part.layout == turn[0].layout));
@@ -203,8 +203,18 @@ mod tests {
         }
         let asked: Vec<u32> = tour.requests.iter().map(|request| request.shape.steps).collect();
         assert_eq!(steps, asked);
-        assert_eq!(decoded, [1; 9]);
+        assert_eq!(decoded, [1; 27]);
         let uncounted = tour.parts().filter(|part| !part.counts);
         assert!(uncounted.map(|part| part.request.index()).all(|request| request < 3));
+        let counted = |stage, layout| {
+            let alike = |part: &&Part| part.counts && (part.stage, part.layout) == (stage, layout);
+            tour.parts().filter(alike).count()
+        };
+        for layout in layouts.steps {
+            assert_eq!(counted(Stage::Denoise, layout), 24, "{layout}");
+        }
+        for layout in layouts.decodes {
+            assert_eq!(counted(Stage::VaeDecode, layout), 12, "{layout}");
+        }
     }
 }
