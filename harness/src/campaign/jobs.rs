@@ -2,7 +2,7 @@
 
 use super::search::Search;
 use super::setting::Setting;
-use super::simulate::{RunKey, simulate};
+use super::simulate::{Charged, RunKey, simulate};
 use super::systems::{BoxedSystem, Builder};
 use super::{Finished, RunError};
 use crate::bench::machine::Machine;
@@ -135,16 +135,7 @@ fn execute(
     options: &RunOptions<'_>,
     real: Option<&RealOptions<'_>>,
 ) -> Result<Finished, RunError> {
-    let mut settings = Vec::new();
-    let mut workloads: Vec<Vec<Workload>> = Vec::new();
-    for point in 0..loaded.points.len() {
-        let setting = Setting::new(loaded, point)?;
-        let built: Result<_, _> =
-            setting.experiment.seeds.iter().map(|&seed| setting.workload(seed)).collect();
-        workloads.push(built?);
-        settings.push(setting);
-    }
-    check(&settings, &workloads)?;
+    let (settings, workloads) = prepare(loaded)?;
     let ranks = match real {
         Some(options) => Some(OnRanks { options, models: models_of(&settings, &workloads)? }),
         None => {
@@ -183,6 +174,24 @@ fn execute(
     }
     let campaign = campaign(loaded, &workloads, runs);
     Ok(Finished { campaign, searches, settings, workloads, real })
+}
+
+/// The settings of all sweep points, and their workloads by point, then seed. Every system can be built.
+///
+/// # Errors
+/// The first thing wrong with the experiment.
+pub fn prepare(loaded: &Loaded) -> Result<(Vec<Setting>, Vec<Vec<Workload>>), RunError> {
+    let mut settings = Vec::new();
+    let mut workloads: Vec<Vec<Workload>> = Vec::new();
+    for point in 0..loaded.points.len() {
+        let setting = Setting::new(loaded, point)?;
+        let built: Result<_, _> =
+            setting.experiment.seeds.iter().map(|&seed| setting.workload(seed)).collect();
+        workloads.push(built?);
+        settings.push(setting);
+    }
+    check(&settings, &workloads)?;
+    Ok((settings, workloads))
 }
 
 /// The models of every sweep point, loaded once where points share them.
@@ -345,8 +354,7 @@ impl Runner<'_> {
             collectives: spec
                 .collectives
                 .unwrap_or_else(|| real::collectives_of(&spec.kind, is_lanes)),
-            is_task_level: is_lanes
-                || matches!(spec.kind, SystemKind::Lanes(_) | SystemKind::Elastic(_)),
+            is_task_level: is_lanes || spec.kind.is_task_level(),
             dit,
             results_kept: results.is_some(),
             recorder: kept.recorder,
@@ -387,7 +395,8 @@ impl Runner<'_> {
             Some(logger) => &mut **logger,
             None => &mut nothing,
         };
-        let run = simulate(setting, workload, system, &key, charges, kept.recorder, also);
+        let charged = Charged { prices: setting.book.clone(), from_book: true, charges };
+        let run = simulate(setting, workload, system, &key, &charged, kept.recorder, also);
         logger.map(RunLog::finish).transpose()?;
         (self.options.progress)(self.total);
         run.map_err(|error| RunError::Sim { system: spec.name.clone(), seed, error })

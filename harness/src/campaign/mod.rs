@@ -12,14 +12,15 @@ mod simulate;
 mod systems;
 
 pub use guard::Guard;
-pub use jobs::{Log, RunLog, RunOptions, run, run_real};
+pub use jobs::{Log, RunLog, RunOptions, prepare, run, run_real};
 pub use rebuild::{Rebuilt, rebuild, verify};
 pub use search::{Candidate, Search};
 pub use setting::Setting;
-pub use simulate::{RunKey, peak_memory, shapes, simulate};
+pub use simulate::{Charged, RunKey, peak_memory, shapes, simulate};
 pub use systems::{BoxedSystem, Builder};
 
 use crate::input::InputError;
+use crate::profile::measure::PassError;
 use crate::real::{Fault, RealRuns};
 use crate::record::Campaign;
 use crate::workload::Workload;
@@ -68,6 +69,9 @@ pub enum RunError {
         /// What happened.
         fault: Box<Fault>,
     },
+    /// A tour between real runs failed.
+    #[error("between runs: {0}")]
+    Tour(#[from] PassError),
     /// Stopped before there was anything to report.
     #[error("interrupted before a run had ended")]
     Interrupted,

@@ -107,12 +107,20 @@ impl Setting {
     /// # Errors
     /// The experiment prices no such collectives, or no migration.
     pub fn charges_of(&self, system: usize) -> Result<&Charges, InputError> {
-        let is_first = |charges: &Charges| matches!(charges.group_setup, FirstUse { .. });
-        let refused = |key: &str, message: &str| Err(self.document.error(key, message));
         if self.charges.migration.bytes_per_second == 0 {
             let message = "cores have no published link: expected `costs.migration.bandwidth`";
-            return refused("costs.migration", message);
+            return Err(self.document.error("costs.migration", message));
         }
+        self.charges_but_links(system)
+    }
+
+    /// The same, where the price of migration may be unknown still.
+    ///
+    /// # Errors
+    /// The experiment prices no such collectives.
+    pub fn charges_but_links(&self, system: usize) -> Result<&Charges, InputError> {
+        let is_first = |charges: &Charges| matches!(charges.group_setup, FirstUse { .. });
+        let refused = |key: &str, message: &str| Err(self.document.error(key, message));
         let key = format!("systems[{system}].collectives");
         match (self.experiment.systems[system].collectives, &self.communicator_charges) {
             (Some(CollectiveKind::Communicators), Some(charges)) if is_first(charges) => {

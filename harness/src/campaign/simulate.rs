@@ -6,9 +6,11 @@ use crate::metrics::bounds::book_bounds;
 use crate::metrics::{Recorder, RecorderOptions, RunInfo};
 use crate::record::RunRecord;
 use crate::workload::Workload;
+use flexdit_core::cost::CostModel;
 use flexdit_core::migration::StateSpec;
 use flexdit_core::{Bytes, Command, Event, Nanos, Parallelism, Shape, Stage};
 use flexdit_sim::{Charges, Observer, SimError, Simulation};
+use std::sync::Arc;
 
 /// Which run this is.
 #[derive(Clone, Debug)]
@@ -36,7 +38,17 @@ impl Observer for Tee<'_> {
     }
 }
 
-/// Runs `system` over `workload` at these charges and records it; `also` sees every step.
+/// What a run in virtual time is charged.
+pub struct Charged<'a> {
+    /// Prices of stages.
+    pub prices: Arc<dyn CostModel>,
+    /// Whether they are those of the setting's book, on which lower bounds rest.
+    pub from_book: bool,
+    /// What comes on top.
+    pub charges: &'a Charges,
+}
+
+/// Runs `system` over `workload` at these prices and charges and records it; `also` sees every step.
 ///
 /// # Errors
 /// As [`Simulation::run`].
@@ -45,7 +57,7 @@ pub fn simulate(
     workload: &Workload,
     mut system: BoxedSystem,
     key: &RunKey<'_>,
-    charges: &Charges,
+    charged: &Charged<'_>,
     options: RecorderOptions,
     also: &mut dyn Observer,
 ) -> Result<RunRecord, SimError> {
@@ -61,8 +73,8 @@ pub fn simulate(
         &mut *system,
         setting.world(),
         input,
-        setting.book.clone(),
-        charges.clone(),
+        Arc::clone(&charged.prices),
+        charged.charges.clone(),
         setting.faults.clone(),
         key.seed,
     );
@@ -76,7 +88,8 @@ pub fn simulate(
         extrapolated: outcome.extrapolated,
         offered_load_realised: workload.offered_load_realised,
         closed_loop: workload.closed_loop.is_some(),
-        jittered: charges.jitter > 0.0,
+        // Bounds are no proofs for prices that they were not made of.
+        jittered: charged.charges.jitter > 0.0 || !charged.from_book,
     }))
 }
 

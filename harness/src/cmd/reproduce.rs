@@ -56,8 +56,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let found = pool.install(|| reproduce::reproduce(&options))?;
     bar.finish_and_clear();
     if let Some(folder) = folder {
-        folder.write("reproduce.md", &reproduce::markdown(&found))?;
-        folder.write("reproduce.csv", &reproduce::csv(&found))?;
+        folder.write("reproduce.md", reproduce::markdown(&found))?;
+        folder.write("reproduce.csv", reproduce::csv(&found))?;
         folder.write_json("reproduce.json", &found)?;
         folder.commit().context("the results")?;
     }

@@ -1,28 +1,31 @@
 //! `flexdit validate`: virtual time against real ranks.
 
 use anyhow::Context as _;
-use flexdit::campaign::RunKey;
 use flexdit::experiment::Loaded;
 use flexdit::input::InputError;
-use flexdit::real::{Interrupt, RealOptions};
+use flexdit::real::Interrupt;
 use flexdit::report::render;
-use flexdit::results::{FileHash, Manifest, ResultsFolder, remove_on_interrupt};
-use flexdit::validation::{self, Validation};
+use flexdit::results::{FileHash, Manifest, ResultsFolder, stop_on_interrupt};
+use flexdit::validation::{self, CREWS, Options, Prices, Validation};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Run an experiment in virtual time and on real ranks, and say how far the prediction is off
 ///
-/// Both engines see the same requests at the same times. Prices and charges come from the profile; nothing is fitted to the
-/// runs. Every real run is made at least twice: their difference is the noise that no prediction can beat.
+/// Both engines see the same requests at the same times. Prices and charges come from tours of the profile before and after
+/// every real run, so that a machine whose speed drifts is told from a simulator that errs; nothing is fitted to the runs.
+/// Every real run is made at least twice: their difference is the noise that no prediction can beat.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   flexdit validate workloads/cpu/two-ranks.yaml
+  flexdit validate exp.yaml --prices profile           prices of the experiment's own profile, measured beforehand
   flexdit validate exp.yaml --profile measured.yaml --seeds 1..5 --tolerance 0.05
 
-Exit codes: 0 done, 1 beyond the tolerance or a run is stuck, 2 bad input, 130 interrupted (nothing is left).")]
+Exit codes: 0 done, 1 beyond the tolerance or a run is stuck, 2 bad input, 130 interrupted (the report has the runs that
+were complete).")]
 pub struct Args {
     /// The experiment (YAML); its cluster is `gpu: cpu`
     #[arg(value_name = "EXP.yaml")]
@@ -30,6 +33,12 @@ pub struct Args {
     /// Take stage prices and charges from this profile, as `flexdit profile` writes it
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
+    /// Where prices and charges come from; default: tours, or the profile if `--profile` names one
+    #[arg(long, value_enum)]
+    prices: Option<PricesFrom>,
+    /// Crews of one request a rank for every decode layout, in a tour; default 2
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    crews: Option<u32>,
     /// Times that every real run is made
     #[arg(long, value_name = "N", default_value_t = 2)]
     repeats: usize,
@@ -47,6 +56,32 @@ pub struct Args {
     overrides: Vec<String>,
 }
 
+/// Where prices and charges come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum PricesFrom {
+    /// Tours before and after every real run
+    Tours,
+    /// The experiment's profile
+    Profile,
+}
+
+impl Args {
+    fn prices(&self) -> Result<Prices, InputError> {
+        let default = match self.profile {
+            Some(_) => PricesFrom::Profile,
+            None => PricesFrom::Tours,
+        };
+        match self.prices.unwrap_or(default) {
+            PricesFrom::Tours => Ok(Prices::Tours { crews: self.crews.unwrap_or(CREWS) }),
+            PricesFrom::Profile if self.crews.is_some() => {
+                let message = "there are no tours: expected `--prices tours` beside it";
+                Err(InputError::new("--crews", message))
+            }
+            PricesFrom::Profile => Ok(Prices::Profile),
+        }
+    }
+}
+
 /// Runs both and reports.
 #[expect(clippy::disallowed_methods, reason = "the manifest states how long it took")]
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -59,22 +94,24 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         overrides.push(format!("profile={path}"));
         overrides.push(format!("costs.measured={path}"));
     }
+    let prices = args.prices()?;
     let loaded = Loaded::read(&args.experiment, &overrides)?;
     validation::check(&loaded, args.repeats)?;
     let name = format!("{}-validation", loaded.first().name);
     let out = args.out.clone().unwrap_or_else(|| super::run::free_folder(&name));
-    let _ = remove_on_interrupt();
+    let interrupt = Arc::new(Interrupt::default());
+    let _ = stop_on_interrupt(&interrupt);
     let folder = ResultsFolder::create(&out)?;
     let start = Instant::now();
     let bar = super::run::progress();
-    let advance = |total: usize| {
-        bar.set_length(total as u64);
-        bar.inc(1);
+    let progress = |done: usize, all: usize, words: &str| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+        bar.set_message(words.to_owned());
     };
-    let begun = |key: &RunKey<'_>| bar.set_message(format!("{}, seed {}", key.system, key.seed));
-    let interrupt = Interrupt::default();
-    let real = RealOptions { interrupt: &interrupt, begun: &begun, results: None };
-    let found = validation::validate(&loaded, args.repeats, &real, &advance)?;
+    let repeats = args.repeats;
+    let options = Options { repeats, prices, interrupt: &interrupt, progress: &progress };
+    let found = validation::validate(&loaded, &options)?;
     bar.finish_and_clear();
     write(&folder, &loaded, &found, start.elapsed().as_secs_f64())?;
     let written = folder.commit().context("the results")?;
@@ -84,7 +121,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         super::print(&format!("beyond the tolerance: {} of {}\n", row.metric, row.system))?;
     }
     super::print(&format!("\nwritten: {}\n", written.join("report.html").display()))?;
-    Ok(if beyond.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(super::FAILED) })
+    Ok(match (found.interrupted, beyond.is_empty()) {
+        (true, _) => ExitCode::from(super::INTERRUPTED),
+        (false, true) => ExitCode::SUCCESS,
+        (false, false) => ExitCode::from(super::FAILED),
+    })
 }
 
 /// The path from the root: the experiment's own paths start at its folder.
@@ -99,10 +140,10 @@ fn write(
     found: &Validation,
     wall_s: f64,
 ) -> anyhow::Result<()> {
-    folder.write("validation.csv", &validation::csv(found))?;
+    folder.write("validation.csv", validation::csv(found))?;
     folder.write_json("validation.json", found)?;
     for (path, bytes) in render(&validation::document(found))? {
-        folder.write(&path, &String::from_utf8_lossy(&bytes))?;
+        folder.write(&path, &bytes)?;
     }
     let bytes = std::fs::read(&loaded.document.file)?;
     let experiment = loaded.first();

@@ -59,6 +59,11 @@ pub(crate) const KINDS: [&str; 7] =
     ["fixed-pipeline", "legacy", "rssp", "class-map", "lanes", "best-static", "elastic"];
 
 impl SystemKind {
+    /// Whether it decides task by task, and so says what becomes of every copy of a request's state.
+    pub const fn is_task_level(&self) -> bool {
+        matches!(self, Self::Lanes(_) | Self::Elastic(_))
+    }
+
     /// The key that selects it.
     pub const fn key(&self) -> &'static str {
         match self {

@@ -59,6 +59,13 @@ pub struct Lateness {
     pub never: u64,
 }
 
+impl Cdf {
+    /// The latencies of all requests of these runs.
+    pub fn of(system: &str, runs: &[&RunRecord]) -> Self {
+        cdf(system, None, None, runs)
+    }
+}
+
 impl Lateness {
     /// Requests that carry a deadline.
     pub fn total(&self) -> u64 {

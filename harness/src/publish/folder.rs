@@ -35,8 +35,8 @@ pub fn write(
 ) -> anyhow::Result<Written> {
     let campaign = &finished.campaign;
     let (overall, classes) = summarise(campaign);
-    folder.write("summary.csv", &summary_table(&overall, &campaign.points).to_csv())?;
-    folder.write("classes.csv", &classes_table(&classes, &campaign.points).to_csv())?;
+    folder.write("summary.csv", summary_table(&overall, &campaign.points).to_csv())?;
+    folder.write("classes.csv", classes_table(&classes, &campaign.points).to_csv())?;
     let experiment: Experiment = loaded.document.get()?;
     let yaml = serde_yaml::to_string(&experiment).context("the experiment as YAML")?;
     folder.write("experiment.yaml", &yaml)?;

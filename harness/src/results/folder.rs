@@ -54,12 +54,16 @@ impl ResultsFolder {
         Ok(BufWriter::new(file))
     }
 
-    /// Writes a text file.
+    /// Writes a file, in a folder of its own if the name asks for one.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn write(&self, name: &str, text: &str) -> Result<(), InputError> {
-        fs::write(self.path().join(name), text).map_err(|error| self.error(name, &error))
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> Result<(), InputError> {
+        let path = self.path().join(name);
+        let folder = path.parent().unwrap_or(&path);
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::write(&path, content))
+            .map_err(|error| self.error(name, &error))
     }
 
     /// Writes a value as indented JSON.

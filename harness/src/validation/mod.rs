@@ -1,22 +1,39 @@
 //! How well virtual time predicts real ranks: the same experiment under both, side by side.
 //!
-//! Owns which runs are made and what is compared. Prices and charges are those of the experiment, measured before and
-//! for all systems alike: nothing is fitted to a run. Invariant: a pair of runs that is compared had the same requests at
-//! the same times.
+//! Owns which runs are made, what they are charged in virtual time, what is compared, and where errors come from. Prices and
+//! charges are those of tours around each run, or of the experiment's profile: nothing is fitted to a run. Invariant: a pair of
+//! runs that is compared had the same requests at the same times, and its policy the same beliefs.
 
+mod csv;
+mod curves;
+mod origin;
+mod origin_tables;
+mod pairs;
+mod pictures;
+mod prices;
 mod render;
 mod rows;
+mod session;
+mod tours;
 
-pub use render::{csv, document, text};
+pub use csv::csv;
+pub use curves::Curve;
+pub use origin::{Level, StageRow, WorkRow};
+pub use pairs::Pair;
+pub use render::{document, text};
 pub use rows::{COMPARED, Row, rows};
+pub use tours::{CREWS, NEIGHBOURS};
 
-use crate::campaign::{self, Finished, RunError, RunOptions};
+use crate::bench::machine::Machine;
+use crate::campaign::RunError;
 use crate::experiment::{Loaded, SystemKind};
 use crate::input::InputError;
-use crate::metrics::{RecorderOptions, Summary, summarise};
-use crate::real::{OverheadRow, RealOptions};
+use crate::real::{Interrupt, OverheadRow, RealRuns};
 use crate::report::Charge;
+use pairs::Full;
 use serde::{Deserialize, Serialize};
+use session::{Ran, Session};
+use tours::Tours;
 
 /// A comparison of virtual time with real ranks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,20 +42,71 @@ pub struct Validation {
     pub name: String,
     /// Machine, cores and day.
     pub machine: String,
-    /// Times that every real run was made.
+    /// Times that every real run was to be made.
     pub repeats: usize,
+    /// Whether it was stopped: pairs are missing.
+    pub interrupted: bool,
+    /// Where prices and charges come from.
+    pub priced: Priced,
     /// Errors by system, class and metric.
     pub rows: Vec<Row>,
-    /// What virtual time charged.
+    /// What stages took in the real runs, against their prices.
+    pub stages: Vec<StageRow>,
+    /// The same, summed over each system.
+    pub works: Vec<WorkRow>,
+    /// How the machine's speed moved; empty without tours.
+    pub levels: Vec<Level>,
+    /// Distributions of latency.
+    pub curves: Vec<Curve>,
+    /// What virtual time charged beside stages, where that is the same for all runs.
     pub charges: Vec<Charge>,
     /// What the real runs measured of the same, one row a system.
     pub overheads: Vec<OverheadRow>,
     /// What a reader must know.
     pub warnings: Vec<String>,
-    /// Metrics of every simulated run.
-    pub simulated: Vec<Summary>,
-    /// Metrics of every real run, one list a repeat.
-    pub real: Vec<Vec<Summary>>,
+    /// Metrics of every pair of runs, in the order in which they were made.
+    pub pairs: Vec<Pair>,
+}
+
+/// Where prices and charges of a validation come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Priced {
+    /// The experiment's own profile, measured beforehand.
+    Profile,
+    /// Tours between the real runs.
+    Tours {
+        /// Rounds that were made.
+        rounds: usize,
+        /// Crews of every tour and decode layout.
+        crews: u32,
+        /// Fewest samples that a price rests on.
+        fewest: usize,
+    },
+}
+
+/// What virtual time is to charge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prices {
+    /// What the experiment says.
+    Profile,
+    /// What tours before and after every real run measure, with so many crews for every decode layout.
+    Tours {
+        /// At least 1.
+        crews: u32,
+    },
+}
+
+/// How to validate.
+pub struct Options<'a> {
+    /// Times that every real run is made; at least 2.
+    pub repeats: usize,
+    /// Where prices come from.
+    pub prices: Prices,
+    /// Stops it.
+    pub interrupt: &'a Interrupt,
+    /// Called before a run or a round of tours: how many are done, of how many, and what comes.
+    pub progress: &'a dyn Fn(usize, usize, &str),
 }
 
 /// Refuses an experiment whose runs under both engines cannot be paired.
@@ -63,67 +131,97 @@ pub fn check(loaded: &Loaded, repeats: usize) -> Result<(), InputError> {
     Ok(())
 }
 
-/// Runs everything in virtual time once, and on real ranks `repeats` times.
+/// Runs everything on real ranks, `repeats` times, and each of these runs in virtual time. Stopped by its interrupt, it
+/// compares what is complete.
 ///
 /// # Errors
-/// As [`check`], [`campaign::run`] and [`campaign::run_real`].
-pub fn validate(
-    loaded: &Loaded,
-    repeats: usize,
-    real: &RealOptions<'_>,
-    progress: &(dyn Fn(usize) + Sync),
-) -> Result<Validation, RunError> {
-    check(loaded, repeats)?;
-    let recorder = RecorderOptions { timeline: 0, merge: true };
-    let quiet = RunOptions { recorder, progress: &|_| {}, log: None };
-    let simulated = campaign::run(loaded, &quiet)?;
-    let total = |runs: usize| progress(runs * repeats);
-    let options = RunOptions { recorder, progress: &total, log: None };
-    let mut done = Vec::new();
-    for _ in 0..repeats {
-        let finished = campaign::run_real(loaded, &options, real)?;
-        if real.interrupt.is_stopped() {
-            return Err(RunError::Interrupted);
+/// As [`check`] and [`campaign::run_real`](crate::campaign::run_real); a tour that fails; [`RunError::Interrupted`] before
+/// a pair was complete.
+pub fn validate(loaded: &Loaded, options: &Options<'_>) -> Result<Validation, RunError> {
+    check(loaded, options.repeats)?;
+    let (setting, workloads, models) = session::prepare(loaded)?;
+    let session = Session {
+        loaded,
+        setting: &setting,
+        workloads: &workloads,
+        models: &models,
+        repeats: options.repeats,
+        interrupt: options.interrupt,
+        progress: options.progress,
+    };
+    let mut tours = match options.prices {
+        Prices::Profile => None,
+        Prices::Tours { crews } => {
+            let (kinds, compute) = (session.kinds(), models.for_seed(1));
+            Some(Tours::new(&setting, &workloads, &kinds, compute, crews, options.interrupt))
         }
-        done.push(finished);
+    };
+    for system in 0..setting.experiment.systems.len() {
+        match &tours {
+            None => setting.charges_of(system)?,
+            Some(_) => setting.charges_but_links(system)?,
+        };
     }
-    Ok(compare(loaded, &simulated, &done))
+    let ran = session.run(tours.as_mut())?;
+    if ran.is_empty() {
+        return Err(RunError::Interrupted);
+    }
+    let mut runs: Vec<(Ran, Full)> = Vec::new();
+    for run in ran {
+        let full = pairs::simulated(&session, tours.as_ref(), &run)?;
+        runs.push((run, full));
+    }
+    Ok(compare(&session, tours.as_ref(), options.prices, &runs))
 }
 
-fn compare(loaded: &Loaded, simulated: &Finished, real: &[Finished]) -> Validation {
-    let all = |finished: &Finished| {
-        let (mut overall, classes) = summarise(&finished.campaign);
-        overall.extend(classes);
-        overall
-    };
-    let (ours, theirs) = (all(simulated), real.iter().map(all).collect::<Vec<_>>());
-    let campaign = &simulated.campaign;
-    let machine = real.iter().flat_map(|finished| &finished.real).next();
-    let machine = machine.map(|real| real.machine.words()).unwrap_or_default();
-    let setting = &simulated.settings[0];
-    let pin = loaded.first().real.pin;
+fn compare(
+    session: &Session<'_>,
+    tours: Option<&Tours<'_>>,
+    prices: Prices,
+    runs: &[(Ran, Full)],
+) -> Validation {
+    let experiment = &session.setting.experiment;
+    let systems: Vec<String> = experiment.systems.iter().map(|spec| spec.name.clone()).collect();
+    let names = session.workloads[0].classes.iter().map(|class| class.name.clone());
+    let classes: Vec<String> = names.collect();
+    let pairs: Vec<Pair> = runs.iter().map(|(_, full)| full.pair.clone()).collect();
+    let interrupted = session.interrupt.is_stopped();
+    let mut real = RealRuns { machine: Machine::here(), interrupted, runs: Vec::new() };
+    for at in 0..systems.len() {
+        let mine = runs.iter().filter(|(run, _)| run.system == at);
+        real.runs.extend(mine.map(|(run, _)| run.real.clone()));
+    }
     let mut warnings: Vec<String> = Vec::new();
-    for (at, finished) in real.iter().enumerate() {
-        let found = finished.real.iter().flat_map(|real| real.warnings(0, pin));
-        for warning in found {
-            let known = warnings.iter().any(|other| other.ends_with(&warning));
-            if !known {
-                let repeat = if at == 0 { String::new() } else { format!("Repeat {}: ", at + 1) };
-                warnings.push(repeat + &warning);
-            }
+    for warning in real.warnings(0, experiment.real.pin) {
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
         }
     }
-    let overheads = real[0].real.as_ref().map(|real| real.overheads(0)).unwrap_or_default();
+    let (stages, works) = origin::stages(session, runs);
+    let fewest = runs.iter().filter_map(|(_, full)| full.fewest).min().unwrap_or(0);
     Validation {
-        name: campaign.name.clone(),
-        machine,
-        repeats: real.len(),
-        rows: rows(&campaign.systems, &campaign.classes, &ours, &theirs),
-        charges: crate::publish::charges(setting),
-        overheads,
+        name: experiment.name.clone(),
+        machine: real.machine.words(),
+        repeats: session.repeats,
+        interrupted,
+        priced: match (prices, tours) {
+            (Prices::Tours { crews }, Some(tours)) => {
+                Priced::Tours { rounds: tours.rounds(), crews, fewest }
+            }
+            _ => Priced::Profile,
+        },
+        rows: rows(&systems, &classes, &pairs),
+        stages,
+        works,
+        levels: tours.map_or(Vec::new(), |tours| origin::levels(session, tours, runs)),
+        curves: curves::of(&systems, runs),
+        charges: match tours {
+            Some(_) => Vec::new(),
+            None => crate::publish::charges(session.setting),
+        },
+        overheads: real.overheads(0),
         warnings,
-        simulated: ours,
-        real: theirs,
+        pairs,
     }
 }
 

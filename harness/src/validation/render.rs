@@ -1,21 +1,21 @@
-//! A validation as a report, as CSV and for a terminal.
+//! A validation as a report and for a terminal.
 
-use super::Validation;
 use super::rows::Row;
+use super::{NEIGHBOURS, Priced, Validation, origin_tables, pictures};
 use crate::real::Spread;
 use crate::report::{Block, Cell, Document, Section, Table, number, percent, plain, wrapped};
 use std::fmt::Write as _;
 
 /// The report.
 pub fn document(validation: &Validation) -> Document {
-    let mut sections = vec![Section::new(
-        "Simulated against real",
-        vec![Block::Paragraph(READING.to_owned()), Block::Table(errors(validation))],
-    )];
+    let mut blocks = vec![Block::Paragraph(READING.to_owned()), Block::Table(errors(validation))];
+    blocks.extend(pictures::latencies(validation).map(Block::Picture));
+    let mut sections = vec![Section::new("Simulated against real", blocks)];
     if !validation.warnings.is_empty() {
         let blocks = vec![Block::List(validation.warnings.clone())];
         sections.push(Section { warning: true, ..Section::new("Warnings", blocks) });
     }
+    sections.push(origin_tables::section(validation));
     let classes = classes(validation);
     if !classes.rows.is_empty() {
         sections.push(Section::new("Classes", vec![Block::Table(classes)]));
@@ -24,30 +24,51 @@ pub fn document(validation: &Validation) -> Document {
         "Charges",
         vec![
             Block::Paragraph(CHARGES.to_owned()),
-            Block::Table(charged(validation)),
+            Block::Table(match validation.priced {
+                Priced::Profile => charged(validation),
+                Priced::Tours { .. } => origin_tables::charges(validation),
+            }),
             Block::Table(measured(validation)),
         ],
     ));
     Document {
         title: format!("{}: virtual time against real ranks", validation.name),
-        lead: vec![lead(validation)],
+        lead: lead(validation),
         sections,
     }
 }
 
 const READING: &str = "An error is (simulated - real) / real, of SLO attainment the difference in percentage points; it is derived \
-                       from pairs of runs of one seed. Brackets are 95 % bootstrap intervals over the pairs, with five or more. Noise is how far two real \
-                       runs of one seed are apart, in the mean: no simulator can be expected to be nearer than that. Drift is what \
-                       remains of it with its sign.";
+                       from pairs of runs of one seed. Brackets are 95 % bootstrap intervals over the pairs, with five or more. The simulator's own \
+                       error is what remains of it if each run is simulated once more at the stage times that it had itself; the rest is of \
+                       prices. Noise is how far two real runs of one seed are apart, in the mean: no simulator can be expected to be nearer than \
+                       that. Drift is what remains of it with its sign.";
 
-const CHARGES: &str = "What virtual time charges beside stages, the same for every system and run, and what these real runs measured of it. \
-                       Nothing was fitted to them.";
+const CHARGES: &str = "What virtual time charges beside stages, and what these real runs measured of it. Nothing was fitted to them.";
 
-fn lead(validation: &Validation) -> String {
-    format!(
-        "The same requests at the same times in virtual time, once, and on real ranks, {} times: measured on {}.",
+fn lead(validation: &Validation) -> Vec<String> {
+    let mut lead = vec![format!(
+        "The same requests at the same times in virtual time and on real ranks, {} times: measured on {}.",
         validation.repeats, validation.machine
-    )
+    )];
+    lead.push(match &validation.priced {
+        Priced::Profile => {
+            "Prices and charges are those of the experiment, measured beforehand.".to_owned()
+        }
+        Priced::Tours { rounds, crews, fewest } => format!(
+            "Prices and charges come from tours of the profile: one round before the first real run and one after each, {rounds} in \
+             all, over the collectives that a system has. A run is priced by the {NEIGHBOURS} rounds before and the {NEIGHBOURS} after it \
+             ({crews} crews a tour for each decode layout; every price rests on {fewest} samples or more). Nothing is fitted to a run, and \
+             policies believe the experiment's profile in both."
+        ),
+    });
+    if validation.interrupted {
+        lead.push(format!(
+            "Interrupted: {} pairs of runs are complete, and nothing here is a figure of the whole experiment.",
+            validation.pairs.len()
+        ));
+    }
+    lead
 }
 
 /// `mean latency (ms)` of a metric's key.
@@ -63,8 +84,8 @@ fn words(metric: &str) -> &str {
 }
 
 fn errors(validation: &Validation) -> Table {
-    let columns =
-        ["system", "metric", "#simulated", "#real (measured)", "#error", "#noise", "#drift"];
+    let mut columns = vec!["system", "metric"];
+    columns.extend(FIGURES);
     let mut table = Table::new("Errors (derived)", &columns);
     for row in validation.rows.iter().filter(|row| row.class.is_none()) {
         let mut cells = vec![row.system.clone().into(), words(&row.metric).into()];
@@ -75,8 +96,8 @@ fn errors(validation: &Validation) -> Table {
 }
 
 fn classes(validation: &Validation) -> Table {
-    let columns =
-        ["system", "class", "#simulated", "#real (measured)", "#error", "#noise", "#drift"];
+    let mut columns = vec!["system", "class"];
+    columns.extend(FIGURES);
     let mut table = Table::new("Errors of mean latency by class (ms; derived)", &columns);
     for row in &validation.rows {
         let Some(class) = &row.class else { continue };
@@ -87,15 +108,25 @@ fn classes(validation: &Validation) -> Table {
     table
 }
 
-fn figures(row: &Row) -> [Cell; 5] {
+const FIGURES: [&str; 7] = [
+    "#simulated",
+    "#real (measured)",
+    "#error",
+    "#of prices",
+    "#simulator's own",
+    "#noise",
+    "#drift",
+];
+
+fn figures(row: &Row) -> [Cell; 7] {
     let is_share = row.metric == "slo_attainment";
     let value = |value: Option<f64>| -> Cell {
         value.map_or("n/a".into(), |v| if is_share { percent(v) } else { number(v) }.into())
     };
     let unit = if is_share { "pp" } else { "%" };
     let signed = |value: f64| format!("{:+.1} {unit}", value * 100.0);
-    let error = match (row.error, row.error_range) {
-        (None, _) => "n/a".into(),
+    let ranged = |error: Option<f64>, range: Option<(f64, f64)>| match (error, range) {
+        (None, _) => Cell::from("n/a"),
         (Some(error), None) => signed(error).into(),
         (Some(error), Some((low, high))) => Cell {
             text: signed(error),
@@ -105,7 +136,9 @@ fn figures(row: &Row) -> [Cell; 5] {
     [
         value(row.simulated),
         value(row.real),
-        error,
+        ranged(row.error, row.error_range),
+        row.of_prices().map_or("n/a".into(), |error| signed(error).into()),
+        ranged(row.own, row.own_range),
         row.noise.map_or("n/a".into(), |noise| format!("{:.1} {unit}", noise * 100.0).into()),
         row.drift.map_or("n/a".into(), |drift| signed(drift).into()),
     ]
@@ -136,7 +169,7 @@ fn measured(validation: &Validation) -> Table {
         "#planning",
         "#pull",
     ];
-    let mut table = Table::new("What the first real runs measured (us, mean / p99)", &columns);
+    let mut table = Table::new("What the real runs measured (us, mean / p99)", &columns);
     let pair = |spread: &Spread| -> Cell {
         match (spread.mean_us, spread.p99_us) {
             (Some(mean), Some(p99)) => format!("{} / {}", number(mean), number(p99)).into(),
@@ -160,49 +193,17 @@ fn measured(validation: &Validation) -> Table {
     table
 }
 
-/// One line a row; errors as shares.
-pub fn csv(validation: &Validation) -> String {
-    let mut out =
-        "system,class,metric,simulated,real,error,error_low,error_high,samples,noise,drift\n"
-            .to_owned();
-    let cell = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
-    for row in &validation.rows {
-        let class = row.class.as_deref().unwrap_or_default();
-        let range = row.error_range;
-        let _ = writeln!(
-            out,
-            "{},{},{},{},{},{},{},{},{},{},{}",
-            quoted(&row.system),
-            quoted(class),
-            row.metric,
-            cell(row.simulated),
-            cell(row.real),
-            cell(row.error),
-            cell(range.map(|range| range.0)),
-            cell(range.map(|range| range.1)),
-            row.samples,
-            cell(row.noise),
-            cell(row.drift),
-        );
-    }
-    out
-}
-
-/// A name as CSV wants it.
-fn quoted(name: &str) -> String {
-    match name.contains([',', '"', '\n']) {
-        true => format!("\"{}\"", name.replace('"', "\"\"")),
-        false => name.to_owned(),
-    }
-}
-
 /// The errors in plain text.
 pub fn text(validation: &Validation) -> String {
     let mut table = errors(validation);
     for cell in table.rows.iter_mut().flatten().filter(|cell| !cell.detail.is_empty()) {
         cell.text = format!("{} {}", cell.text, cell.detail);
     }
-    let mut out = format!("{}\n\n{}\n", wrapped(&lead(validation), 100, ""), plain(&table));
+    let mut out = String::new();
+    for paragraph in lead(validation) {
+        let _ = writeln!(out, "{}", wrapped(&paragraph, 100, ""));
+    }
+    let _ = write!(out, "\n{}\n", plain(&table));
     if !validation.warnings.is_empty() {
         out.push('\n');
     }

@@ -1,5 +1,6 @@
-//! Errors of the simulator against real runs, and the noise between two real runs.
+//! Errors of the simulator against real runs, their parts, and the noise between two real runs.
 
+use super::pairs::Pair;
 use crate::metrics::stats::{Interval, difference, ratio};
 use crate::metrics::{Metric, Summary, metric};
 use serde::{Deserialize, Serialize};
@@ -20,14 +21,18 @@ pub struct Row {
     pub class: Option<String>,
     /// The metric.
     pub metric: String,
-    /// Mean over seeds, *simulated*.
+    /// Mean over pairs, *simulated*.
     pub simulated: Option<f64>,
-    /// Mean over seeds and repeats, *measured*.
+    /// Mean over pairs, *measured*.
     pub real: Option<f64>,
     /// The simulator's error, *derived*.
     pub error: Option<f64>,
     /// Its interval.
     pub error_range: Option<(f64, f64)>,
+    /// What is left of the error where each run is simulated at its own stage times, *derived*.
+    pub own: Option<f64>,
+    /// Its interval.
+    pub own_range: Option<(f64, f64)>,
     /// Pairs that it rests on.
     pub samples: usize,
     /// Mean absolute difference of two real runs of one seed, as a share of the first (of attainment: the difference): what no
@@ -37,50 +42,51 @@ pub struct Row {
     pub drift: Option<f64>,
 }
 
+impl Row {
+    /// The part of the error that comes from prices: what goes away with the runs' own stage times.
+    pub fn of_prices(&self) -> Option<f64> {
+        Some(self.error? - self.own?)
+    }
+}
+
 /// The rows of every system: all requests with every metric, then each class with its mean latency.
-pub fn rows(
-    systems: &[String],
-    classes: &[String],
-    simulated: &[Summary],
-    real: &[Vec<Summary>],
-) -> Vec<Row> {
+pub fn rows(systems: &[String], classes: &[String], pairs: &[Pair]) -> Vec<Row> {
     let mut rows = Vec::new();
     for system in systems {
+        let mine: Vec<&Pair> = pairs.iter().filter(|pair| pair.system == *system).collect();
         for name in COMPARED {
-            rows.push(row(system, None, name, simulated, real));
+            rows.push(row(system, None, name, &mine));
         }
         for class in classes {
-            rows.push(row(system, Some(class), COMPARED[0], simulated, real));
+            rows.push(row(system, Some(class), COMPARED[0], &mine));
         }
     }
     rows
 }
 
-fn row(
-    system: &str,
-    class: Option<&str>,
-    name: &str,
-    simulated: &[Summary],
-    real: &[Vec<Summary>],
-) -> Row {
+/// One metric of a pair: simulated, in hindsight, real.
+type Values = (f64, f64, f64);
+
+fn row(system: &str, class: Option<&str>, name: &str, pairs: &[&Pair]) -> Row {
     let metric = metric(name).expect("listed");
-    let ours = values(simulated, system, class, metric);
-    let theirs: Vec<_> = real.iter().map(|rows| values(rows, system, class, metric)).collect();
-    let (mut a, mut b) = (Vec::new(), Vec::new());
-    for repeat in &theirs {
-        for (seed, value) in repeat {
-            if let Some((_, other)) = ours.iter().find(|(other, _)| other == seed) {
-                a.push(*other);
-                b.push(*value);
-            }
-        }
-    }
-    let is_share = name == "slo_attainment";
-    let error = apart(is_share, &a, &b);
-    let (noise, drift) = match &theirs[..] {
-        [first, second, ..] => noise(is_share, first, second),
-        _ => (None, None),
+    let of = |rows: &[Summary]| value(rows, class, metric);
+    let values = |pair: &&&Pair| -> Option<(usize, u64, Values)> {
+        let values = (of(&pair.simulated)?, of(&pair.hindsight)?, of(&pair.real)?);
+        Some((pair.repeat, pair.seed, values))
     };
+    let found: Vec<(usize, u64, Values)> = pairs.iter().filter_map(|pair| values(&pair)).collect();
+    let all = |part: fn(&Values) -> f64| -> Vec<f64> {
+        found.iter().map(|(_, _, values)| part(values)).collect()
+    };
+    let (ours, hindsight, theirs) = (all(|v| v.0), all(|v| v.1), all(|v| v.2));
+    let is_share = name == "slo_attainment";
+    let error = apart(is_share, &ours, &theirs);
+    let own = apart(is_share, &hindsight, &theirs);
+    let repeat = |wanted: usize| -> Vec<(u64, f64)> {
+        let mine = found.iter().filter(|(repeat, ..)| *repeat == wanted);
+        mine.map(|(_, seed, values)| (*seed, values.2)).collect()
+    };
+    let (noise, drift) = noise(is_share, &repeat(0), &repeat(1));
     let mean = |values: &[f64]| {
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     };
@@ -88,11 +94,13 @@ fn row(
         system: system.to_owned(),
         class: class.map(str::to_owned),
         metric: name.to_owned(),
-        simulated: mean(&a),
-        real: mean(&b),
+        simulated: mean(&ours),
+        real: mean(&theirs),
         error: error.map(|error| error.estimate),
         error_range: error.and_then(|error| error.range),
-        samples: b.len(),
+        own: own.map(|own| own.estimate),
+        own_range: own.and_then(|own| own.range),
+        samples: found.len(),
         noise,
         drift,
     }
@@ -131,35 +139,44 @@ fn noise(
     (noise, apart(is_share, &b, &a).map(|drift| drift.estimate))
 }
 
-fn values(rows: &[Summary], system: &str, class: Option<&str>, metric: &Metric) -> Vec<(u64, f64)> {
-    let of = |row: &&Summary| row.system == system && row.class.as_deref() == class;
-    rows.iter().filter(of).filter_map(|row| Some((row.seed, (metric.get)(row)?))).collect()
+fn value(rows: &[Summary], class: Option<&str>, metric: &Metric) -> Option<f64> {
+    (metric.get)(rows.iter().find(|row| row.class.as_deref() == class)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flexdit_sim::Charges;
 
-    fn summary(seed: u64, mean: f64, attained: f64) -> Summary {
-        Summary {
-            system: "one".into(),
-            seed,
-            latency_ms_mean: Some(mean),
-            slo_attainment: Some(attained),
-            ..Summary::default()
-        }
+    /// A pair whose figures are (mean latency, attainment): simulated, in hindsight, real.
+    fn pair(repeat: usize, seed: u64, figures: [(f64, f64); 3]) -> Pair {
+        let [simulated, hindsight, real] = figures.map(|(mean, attained)| {
+            vec![Summary {
+                latency_ms_mean: Some(mean),
+                slo_attainment: Some(attained),
+                ..Summary::default()
+            }]
+        });
+        let (system, charges, borrowed) = ("one".to_owned(), Charges::free(), 0);
+        Pair { repeat, system, seed, charges, simulated, hindsight, real, borrowed }
     }
 
     #[test]
     fn errors_are_shares_of_the_real_figure_and_noise_is_between_real_runs() {
-        let simulated = [summary(1, 110.0, 0.9), summary(2, 220.0, 0.8)];
-        let first = vec![summary(1, 100.0, 1.0), summary(2, 200.0, 0.8)];
-        let second = vec![summary(1, 102.0, 1.0), summary(2, 196.0, 0.9)];
-        let found = rows(&["one".into()], &[], &simulated, &[first, second]);
+        let pairs = [
+            pair(0, 1, [(110.0, 0.9), (101.0, 1.0), (100.0, 1.0)]),
+            pair(0, 2, [(220.0, 0.8), (199.0, 0.8), (200.0, 0.8)]),
+            pair(1, 1, [(112.0, 0.9), (103.0, 1.0), (102.0, 1.0)]),
+            pair(1, 2, [(222.0, 0.8), (201.0, 0.8), (196.0, 0.9)]),
+        ];
+        let found = rows(&["one".into()], &[], &pairs);
         let by = |name: &str| found.iter().find(|row| row.metric == name).expect("compared");
         let mean = by("latency_ms_mean");
-        assert_eq!((mean.simulated, mean.real, mean.samples), (Some(165.0), Some(149.5), 4));
-        assert!((mean.error.unwrap() - (165.0 / 149.5 - 1.0)).abs() < 1e-12);
+        assert_eq!((mean.simulated, mean.real, mean.samples), (Some(166.0), Some(149.5), 4));
+        let error = 166.0 / 149.5 - 1.0;
+        assert!((mean.error.unwrap() - error).abs() < 1e-12);
+        assert!((mean.own.unwrap() - (151.0 / 149.5 - 1.0)).abs() < 1e-12);
+        assert!((mean.of_prices().unwrap() - (166.0 - 151.0) / 149.5).abs() < 1e-12);
         assert!((mean.noise.unwrap() - 0.02).abs() < 1e-12);
         assert!((mean.drift.unwrap() - (298.0 / 300.0 - 1.0)).abs() < 1e-12);
         assert_eq!(mean.error_range, None);
@@ -167,5 +184,13 @@ mod tests {
         assert!((share.error.unwrap() + 0.075).abs() < 1e-12);
         assert!((share.noise.unwrap() - 0.05).abs() < 1e-12);
         assert_eq!(by("latency_ms_p95").error, None);
+    }
+
+    #[test]
+    fn an_interrupt_leaves_errors_without_a_noise() {
+        let found =
+            rows(&["one".into()], &[], &[pair(0, 1, [(90.0, 1.0), (99.0, 1.0), (100.0, 1.0)])]);
+        assert!((found[0].error.unwrap() + 0.1).abs() < 1e-12);
+        assert_eq!((found[0].samples, found[0].noise, found[0].drift), (1, None, None));
     }
 }

@@ -1,0 +1,123 @@
+//! Every real run with its two simulated ones: at the prices that were there beforehand or around it, and at its own.
+
+use super::prices::{TaskPrices, charged};
+use super::session::{KEPT, Ran, Session};
+use super::tours::Tours;
+use crate::campaign::{Builder, Charged, RunError, RunKey, Setting, simulate};
+use crate::metrics::Summary;
+use crate::metrics::summary::{overall, per_class};
+use crate::record::RunRecord;
+use flexdit_core::cost::CostModel;
+use flexdit_sim::Charges;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Metrics of a real run and of the same run in virtual time: of all requests, then of each class.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pair {
+    /// Which repeat, from 0.
+    pub repeat: usize,
+    /// The system.
+    pub system: String,
+    /// The seed.
+    pub seed: u64,
+    /// What virtual time charged beside stages.
+    pub charges: Charges,
+    /// *Simulated*.
+    pub simulated: Vec<Summary>,
+    /// *Derived*: simulated at the real run's own stage times.
+    pub hindsight: Vec<Summary>,
+    /// *Measured*.
+    pub real: Vec<Summary>,
+    /// Stage times that the simulation in hindsight used and the real run had none of.
+    pub borrowed: usize,
+}
+
+/// A pair with its records and prices.
+pub(super) struct Full {
+    pub pair: Pair,
+    pub simulated: RunRecord,
+    pub hindsight: RunRecord,
+    /// What stages were charged by.
+    pub prices: Arc<dyn CostModel>,
+    /// Fewest samples of a price; `None` where prices are a profile's.
+    pub fewest: Option<usize>,
+}
+
+/// Simulates what was run.
+///
+/// # Errors
+/// A run in virtual time that cannot go on, or charges that nobody knows.
+pub(super) fn simulated(
+    session: &Session<'_>,
+    tours: Option<&Tours<'_>>,
+    run: &Ran,
+) -> Result<Full, RunError> {
+    let setting = session.setting;
+    let (prices, charges, fewest) = priced(session, tours, run)?;
+    let from_book = tours.is_none();
+    let ours =
+        virtually(session, run, &Charged { prices: prices.clone(), from_book, charges: &charges })?;
+    let requests = &session.workloads[run.seed].requests;
+    let shape_of = |request: flexdit_core::RequestId| requests[request.index()].shape;
+    let own = Arc::new(TaskPrices::of_run(&run.tasks, shape_of, prices.clone()));
+    let charged = Charged { prices: own.clone(), from_book: false, charges: &charges };
+    let hindsight = virtually(session, run, &charged)?;
+    let names: Vec<String> =
+        session.workloads[run.seed].classes.iter().map(|c| c.name.clone()).collect();
+    let rows = |record: &RunRecord| {
+        let mut rows = vec![overall(record)];
+        rows.extend(per_class(record, &names));
+        rows
+    };
+    let pair = Pair {
+        repeat: run.repeat,
+        system: setting.experiment.systems[run.system].name.clone(),
+        seed: setting.experiment.seeds[run.seed],
+        simulated: rows(&ours),
+        hindsight: rows(&hindsight),
+        real: rows(&run.record),
+        borrowed: own.borrowed(),
+        charges,
+    };
+    Ok(Full { pair, simulated: ours, hindsight, prices, fewest })
+}
+
+type Priced = (Arc<dyn CostModel>, Charges, Option<usize>);
+
+/// Prices and charges of a run.
+fn priced(session: &Session<'_>, tours: Option<&Tours<'_>>, run: &Ran) -> Result<Priced, RunError> {
+    let setting: &Setting = session.setting;
+    let Some(tours) = tours else {
+        let charges = setting.charges_of(run.system)?.clone();
+        return Ok((setting.book.clone(), charges, None));
+    };
+    let (kind, around) = (run.real.collectives, tours.around(run.before));
+    let prices = tours.prices(kind, around.clone());
+    let fewest = prices.fewest();
+    let given = |key: &str| session.loaded.gives(0, &format!("costs.{key}"));
+    let mut charges = setting.charges_but_links(run.system)?.clone();
+    if let Some(measured) = tours.charges(kind, around) {
+        charges = charged(&charges, &given, &measured);
+    }
+    if charges.migration.bytes_per_second == 0 && setting.world() > 1 {
+        // No tour moved anything either.
+        setting.charges_of(run.system)?;
+    }
+    Ok((Arc::new(prices), charges, Some(fewest)))
+}
+
+fn virtually(
+    session: &Session<'_>,
+    run: &Ran,
+    charged: &Charged<'_>,
+) -> Result<RunRecord, RunError> {
+    let setting = session.setting;
+    let spec = &setting.experiment.systems[run.system];
+    let seed = setting.experiment.seeds[run.seed];
+    let system = Builder::new(setting, session.workloads, run.system).kind(&spec.kind)?;
+    let key = RunKey { point: 0, system: &spec.name, seed, layout: None };
+    let workload = &session.workloads[run.seed];
+    simulate(setting, workload, system, &key, charged, KEPT, &mut ())
+        .map_err(|error| RunError::Sim { system: spec.name.clone(), seed, error })
+}

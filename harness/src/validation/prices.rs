@@ -1,0 +1,230 @@
+//! What virtual time charges a run: prices by exact shape and layout, and charges, from tours or from a run's own tasks.
+//!
+//! Invariant: a price that nobody sampled is none, or is borrowed and counted.
+
+use crate::profile::ChargesSpec;
+use crate::profile::measure::{Passed, TaskSample, price};
+use flexdit_core::cost::{CostModel, Price, Provenance};
+use flexdit_core::{Nanos, Parallelism, RequestId, Shape, Stage};
+use flexdit_sim::{Charges, GroupSetup, MigrationCharge, Occupies};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What is priced: a shape without its number of steps, a stage, a layout.
+pub(super) type Key = (Shape, Stage, Parallelism);
+
+/// The key of a task of this shape.
+pub(super) fn key(shape: &Shape, stage: Stage, layout: Parallelism) -> Key {
+    // Text encoding has one price, whatever ranks repeat it.
+    let layout = if stage == Stage::TextEncode { Parallelism::SINGLE } else { layout };
+    (Shape { steps: 0, ..*shape }, stage, layout)
+}
+
+/// Pieces of work in a task: its steps, or one.
+pub(super) fn units(task: &TaskSample) -> u32 {
+    task.steps.max(1)
+}
+
+/// Prices by key, each of one step or of a whole other stage.
+#[derive(Default)]
+pub(super) struct TaskPrices {
+    known: BTreeMap<Key, Nanos>,
+    fewest: usize,
+    otherwise: Option<Arc<dyn CostModel>>,
+    borrowed: AtomicUsize,
+}
+
+impl TaskPrices {
+    /// Prices of tours: the same mean as in a profile.
+    pub fn of_tours<'a>(tours: impl Iterator<Item = (Shape, &'a Passed)>) -> Self {
+        let mut samples: BTreeMap<Key, Vec<f64>> = BTreeMap::new();
+        for (shape, passed) in tours {
+            for task in &passed.samples.tasks {
+                let time = task.time.0 as f64 / f64::from(units(task));
+                samples.entry(key(&shape, task.stage, task.layout)).or_default().push(time);
+            }
+        }
+        let fewest = samples.values().map(Vec::len).min().unwrap_or(0);
+        let priced = samples.iter().filter_map(|(key, samples)| {
+            let mean = price::price(samples)?;
+            Some((*key, Nanos(mean.round() as u64)))
+        });
+        Self { known: priced.collect(), fewest, ..Self::default() }
+    }
+
+    /// The fewest samples that a price of tours rests on.
+    pub const fn fewest(&self) -> usize {
+        self.fewest
+    }
+
+    /// Means of a run's own tasks, none left out: simulated at them, the run's work adds up to what it took. What the run had no
+    /// task of is borrowed from `otherwise`.
+    pub fn of_run(
+        tasks: &[TaskSample],
+        shape_of: impl Fn(RequestId) -> Shape,
+        otherwise: Arc<dyn CostModel>,
+    ) -> Self {
+        let mut sums: BTreeMap<Key, (u64, u64)> = BTreeMap::new();
+        for task in tasks {
+            let key = key(&shape_of(task.request), task.stage, task.layout);
+            let sum = sums.entry(key).or_default();
+            *sum = (sum.0 + task.time.0, sum.1 + u64::from(units(task)));
+        }
+        let known = sums.into_iter().map(|(key, (time, units))| (key, Nanos(time / units)));
+        Self { known: known.collect(), otherwise: Some(otherwise), ..Self::default() }
+    }
+
+    /// How many keys were borrowed so far.
+    pub fn borrowed(&self) -> usize {
+        self.borrowed.load(Ordering::Relaxed)
+    }
+
+    fn price(
+        &self,
+        key: Key,
+        otherwise: impl FnOnce(&dyn CostModel) -> Option<Price>,
+    ) -> Option<Price> {
+        if let Some(&time) = self.known.get(&key) {
+            return Some(Price { time, provenance: Provenance::Measured, extrapolated: false });
+        }
+        let price = otherwise(&**self.otherwise.as_ref()?)?;
+        self.borrowed.fetch_add(1, Ordering::Relaxed);
+        Some(price)
+    }
+}
+
+impl CostModel for TaskPrices {
+    fn encode(&self, shape: &Shape) -> Option<Price> {
+        let key = key(shape, Stage::TextEncode, Parallelism::SINGLE);
+        self.price(key, |other| other.encode(shape))
+    }
+
+    fn step(&self, shape: &Shape, layout: Parallelism) -> Option<Price> {
+        self.price(key(shape, Stage::Denoise, layout), |other| other.step(shape, layout))
+    }
+
+    fn decode(&self, shape: &Shape, patch: u8) -> Option<Price> {
+        let key = key(shape, Stage::VaeDecode, Parallelism::patch(patch));
+        self.price(key, |other| other.decode(shape, patch))
+    }
+}
+
+/// The price of a key.
+pub(super) fn price_of(prices: &dyn CostModel, key: &Key) -> Option<Nanos> {
+    let (shape, stage, layout) = key;
+    let price = match stage {
+        Stage::TextEncode => prices.encode(shape),
+        Stage::Denoise => prices.step(shape, *layout),
+        Stage::VaeDecode => prices.decode(shape, layout.patch),
+    };
+    price.map(|price| price.time)
+}
+
+/// `base` with measured charges in place where the experiment gives none; `given` tells that of a key, as in
+/// `migration.latency`.
+pub(super) fn charged(
+    base: &Charges,
+    given: &dyn Fn(&str) -> bool,
+    measured: &ChargesSpec,
+) -> Charges {
+    let mut charges = base.clone();
+    if !given("launch") {
+        charges.launch = measured.launch.0;
+    }
+    if !given("control_plane") {
+        charges.control_plane = measured.control_plane.0;
+    }
+    if let Some(copy) = &measured.migration {
+        let migration = &mut charges.migration;
+        if !given("migration.latency") {
+            migration.latency = copy.latency.0;
+        }
+        if !given("migration.bandwidth") {
+            migration.bytes_per_second = copy.bandwidth.0.round().max(1.0) as u64;
+        }
+        if !given("migration.occupy") {
+            // Real ranks pull: the source goes on computing.
+            *migration = MigrationCharge { occupies: Occupies::Destination, ..*migration };
+        }
+    }
+    let communicators = matches!(base.group_setup, GroupSetup::FirstUse { .. });
+    if let Some(first) = measured.group_setup.first().filter(|_| !communicators)
+        && !given("group_setup")
+    {
+        charges.group_setup = GroupSetup::PerUse(first.time.0);
+        let by_degree = measured.group_setup.iter().map(|setup| (setup.ranks, setup.time.0));
+        charges.group_setup_by_degree = by_degree.collect();
+    }
+    charges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::measure::Samples;
+    use crate::profile::{CopySpec, SetupSpec};
+    use crate::quantity::{Bandwidth, Duration};
+
+    fn shape(height: u32, steps: u32) -> Shape {
+        Shape { height, steps, ..Shape::default() }
+    }
+
+    fn task(stage: Stage, layout: Parallelism, steps: u32, time: u64) -> TaskSample {
+        TaskSample {
+            request: RequestId(0),
+            stage,
+            layout,
+            steps,
+            time: Nanos(time),
+            launch: Nanos::ZERO,
+            setup: Nanos::ZERO,
+            control: None,
+        }
+    }
+
+    #[test]
+    fn tours_price_by_shape_and_a_run_by_its_own_tasks() {
+        let pair = Parallelism::ulysses(2);
+        let tasks = vec![
+            task(Stage::TextEncode, Parallelism::SINGLE, 0, 7),
+            task(Stage::Denoise, pair, 2, 20),
+            task(Stage::Denoise, pair, 1, 16),
+            task(Stage::VaeDecode, Parallelism::patch(2), 0, 5),
+        ];
+        let samples = Samples { tasks: tasks.clone(), ..Samples::default() };
+        let passed = Passed { samples, ..Passed::default() };
+        let tours = TaskPrices::of_tours(std::iter::once((shape(8, 3), &passed)));
+        let time = |price: Option<Price>| price.map(|price| price.time.0);
+        assert_eq!((time(tours.encode(&shape(8, 9))), tours.fewest()), (Some(7), 1));
+        assert_eq!(time(tours.step(&shape(8, 9), pair)), Some(13));
+        assert_eq!(time(tours.decode(&shape(8, 9), 2)), Some(5));
+        assert_eq!(time(tours.decode(&shape(8, 9), 1)), None);
+        assert_eq!(time(tours.encode(&shape(16, 9))), None);
+        // A mean of steps, not of tasks; and what it never did is borrowed.
+        let own = TaskPrices::of_run(&tasks[1..3], |_| shape(8, 3), Arc::new(tours));
+        assert_eq!((time(own.step(&shape(8, 3), pair)), own.borrowed()), (Some(12), 0));
+        assert_eq!((time(own.encode(&shape(8, 3))), own.borrowed()), (Some(7), 1));
+        assert_eq!((time(own.decode(&shape(8, 3), 1)), own.borrowed()), (None, 1));
+    }
+
+    #[test]
+    fn charges_of_tours_stand_where_the_experiment_gives_none() {
+        let measured = ChargesSpec {
+            launch: Duration(Nanos(3)),
+            control_plane: Duration(Nanos(80)),
+            migration: Some(CopySpec { latency: Duration(Nanos(9)), bandwidth: Bandwidth(5e9) }),
+            group_setup: vec![SetupSpec { ranks: 2, time: Duration(Nanos(4)) }],
+        };
+        let base = Charges::default();
+        let found = charged(&base, &|key| key == "launch", &measured);
+        assert_eq!((found.launch, found.control_plane), (base.launch, Nanos(80)));
+        assert_eq!(found.migration.bytes_per_second, 5_000_000_000);
+        assert_eq!(found.migration.occupies, Occupies::Destination);
+        assert_eq!(found.group_setup_by_degree, [(2, Nanos(4))]);
+        let cost = Nanos(700);
+        let made = GroupSetup::FirstUse { cost, capacity: 0 };
+        let base = Charges { group_setup: made, ..base };
+        assert_eq!(charged(&base, &|_| false, &measured).group_setup, made);
+    }
+}

@@ -1,0 +1,192 @@
+//! `flexdit validate`: what it compares, where prices come from, what is refused, what an interrupt leaves. Never how long anything takes.
+
+use flexdit::campaign::RunError;
+use flexdit::experiment::Loaded;
+use flexdit::real::Interrupt;
+use flexdit::validation::validate as validate_with;
+use flexdit::validation::{NEIGHBOURS, Options, Priced, Prices, Validation, text};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Prices that nobody measured: policies need some.
+const PROFILE: &str = "\
+model: tiny-image
+gpu: cpu
+label: derived
+source: invented for a test
+entries:
+  - {stage: text-encode, constant: 0.5}
+  - {stage: dit-prepare, constant: 0.01}
+  - {stage: timestep-prepare, constant: 0.01}
+  - {stage: step, quadratic: {b: 0.02, c: 0.5}}
+  - {stage: step, degree: 2, quadratic: {b: 0.012, c: 0.6}}
+  - {stage: guided-step, quadratic: {b: 0.04, c: 1}}
+  - {stage: guided-step, degree: 2, quadratic: {b: 0.024, c: 1.2}}
+  - {stage: vae-decode, quadratic: {b: 0.0001, c: 0.5}}
+  - {stage: finalize, constant: 0.01}
+";
+
+const EXPERIMENT: &str = "\
+name: tiny
+seeds: [1]
+cluster: {world: 2, gpu: cpu}
+model: tiny-image
+profile: profile.yaml
+workload:
+  classes:
+    S: {height: 32, width: 32, steps: 2, share: 0.7, alpha: 50}
+    L: {height: 48, width: 64, steps: 3, share: 0.3, alpha: 50, guidance: true}
+  arrivals: {poisson: {requests: 8}}
+  target_load: 0.8
+systems:
+  - {name: fixed, fixed-pipeline: {degree: 2}}
+  - {name: elastic, elastic: {policy: edf-best-fit}}
+";
+
+/// Writes the experiment with some text replaced.
+fn write(folder: &Path, changes: &[(&str, &str)]) -> String {
+    let mut text = EXPERIMENT.to_owned();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    fs::write(folder.join("profile.yaml"), PROFILE).unwrap();
+    let path = folder.join("tiny.yaml");
+    fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+/// Validates in a folder; exit code, standard output, standard error.
+fn validate(folder: &Path, args: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flexdit"));
+    let output = command.arg("validate").args(args).current_dir(folder).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn read(folder: &Path) -> Validation {
+    let text = fs::read_to_string(folder.join("validation.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn runs_are_priced_by_tours_around_them_and_errors_are_parted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), &[]);
+    let args = [&path, "--seeds", "1,2", "--crews", "1", "--out", "out"];
+    let (code, out, error) = validate(folder.path(), &args);
+    assert_eq!(code, 0, "{out}{error}");
+    let found = read(&folder.path().join("out"));
+    // Two systems, two seeds and two repeats: a round before the first run and one after each.
+    assert_eq!(found.pairs.len(), 8);
+    // A price has the rounds around its run, two samples in each: at the ends one round and two.
+    let fewest = 2 * (1 + NEIGHBOURS);
+    assert_eq!(found.priced, Priced::Tours { rounds: 9, crews: 1, fewest });
+    // Five metrics of all requests and the latency of two classes; pairs of two seeds and two repeats.
+    assert_eq!(found.rows.len(), 2 * 7);
+    for row in found.rows.iter().filter(|row| row.metric == "latency_ms_mean") {
+        let (error, own) = (row.error.unwrap(), row.own.unwrap());
+        assert!((row.of_prices().unwrap() + own - error).abs() < 1e-12);
+        assert!(row.samples > 0 && error > -1.0 && own > -1.0);
+    }
+    // The fixed pipeline is on communicators, and has tours of its own.
+    let rounds = found.levels.iter().filter(|level| level.system.is_none());
+    assert_eq!(rounds.count(), 2 * 9);
+    assert_eq!(found.levels.iter().filter(|level| level.system.is_some()).count(), 8);
+    // Every step of the workload was timed, and is priced.
+    let requests: u64 = found.pairs.iter().map(|pair| pair.real[0].requests).sum();
+    let decodes = found.stages.iter().filter(|row| row.stage.name() == "vae-decode");
+    assert_eq!(decodes.map(|row| row.units).sum::<u64>(), requests);
+    assert!(found.stages.iter().all(|row| row.price_ms.is_some_and(|price| price > 0.0)));
+    let results = folder.path().join("out");
+    let csv = fs::read_to_string(results.join("validation.csv")).unwrap();
+    let rows: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows.len(), 1 + 2 * 7, "{csv}");
+    assert!(rows.iter().all(|row| row.len() == 15), "{csv}");
+    assert_eq!(rows[1][..3], ["fixed", "", "latency_ms_mean"]);
+    assert_eq!(rows[1][8], "4", "{csv}");
+    let report = fs::read_to_string(results.join("report.md")).unwrap();
+    for words in
+        ["Errors (derived)", "real (measured)", "Where errors come from", "simulator's own"]
+    {
+        assert!(report.contains(words), "{words}: {report}");
+    }
+    for picture in ["latency-real-simulated", "drift"] {
+        assert!(results.join(format!("plots/{picture}.png")).exists(), "{picture}");
+    }
+}
+
+#[test]
+fn prices_of_the_profile_are_used_where_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let costs = "costs: {migration: {bandwidth: 5GB/s}}\nsystems:";
+    let path = write(folder.path(), &[("systems:", costs)]);
+    let args = [&path, "--prices", "profile", "--tolerance", "0", "--out", "out"];
+    let (code, out, error) = validate(folder.path(), &args);
+    // Prices that nobody measured are off by more than nothing.
+    assert_eq!(code, 1, "{out}{error}");
+    assert!(out.contains("beyond the tolerance: latency_ms_mean of fixed"), "{out}");
+    let found = read(&folder.path().join("out"));
+    assert_eq!((found.priced, found.levels.len()), (Priced::Profile, 0));
+    assert!(found.charges.iter().any(|charge| charge.name == "migration"));
+    // Invented prices are far from what stages took; at their own times runs are what they were, more or less.
+    let report = fs::read_to_string(folder.path().join("out/report.md")).unwrap();
+    assert!(report.contains("What virtual time charged"), "{report}");
+    let (code, _, error) = validate(folder.path(), &[&path, "--prices", "profile", "--crews", "1"]);
+    assert_eq!(code, 2, "{error}");
+    assert!(error.contains("--crews: there are no tours"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused_where_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let best = ("fixed-pipeline: {degree: 2}", "best-static: {}");
+    let path = write(folder.path(), &[best]);
+    let (code, _, error) = validate(folder.path(), &[&path]);
+    assert_eq!(code, 2, "{error}");
+    assert!(error.contains("systems[0].best-static: each engine would choose"), "{error}");
+    let path = write(folder.path(), &[]);
+    let (code, _, error) = validate(folder.path(), &[&path, "--repeats", "1"]);
+    assert_eq!(code, 2, "{error}");
+    assert!(error.contains("--repeats: expected at least 2"), "{error}");
+    let (code, _, error) = validate(folder.path(), &[&path, "--prices", "profile"]);
+    assert_eq!(code, 2, "{error}");
+    assert!(error.contains("costs.migration: cores have no published link"), "{error}");
+    let on = ("{name: elastic,", "{name: elastic, collectives: communicators,");
+    let path = write(folder.path(), &[on]);
+    let (code, _, error) = validate(folder.path(), &[&path]);
+    assert_eq!(code, 2, "{error}");
+    assert!(error.contains("systems[1].collectives: communicators have no price"), "{error}");
+}
+
+#[test]
+fn an_interrupt_leaves_what_was_complete_and_nothing_before_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), &[]);
+    let loaded = Loaded::read(Path::new(&path), &[]).unwrap();
+    // Turns: a round, a run, a round, ..; stopped when the turn with this number begins.
+    let stopped_at = |turn: usize| {
+        let interrupt = Interrupt::default();
+        let progress = |done: usize, all: usize, _: &str| {
+            if done == turn && done < all {
+                interrupt.stop();
+            }
+        };
+        let prices = Prices::Tours { crews: 1 };
+        let options = Options { repeats: 2, prices, interrupt: &interrupt, progress: &progress };
+        validate_with(&loaded, &options)
+    };
+    for early in [0, 1, 2] {
+        assert!(matches!(stopped_at(early), Err(RunError::Interrupted)), "{early}");
+    }
+    // In the second run: the first has its rounds. In the round behind the second: that run has none after it.
+    for late in [3, 4] {
+        let found = stopped_at(late).unwrap_or_else(|error| panic!("{error}"));
+        assert!(found.interrupted, "{late}");
+        assert_eq!(found.pairs.len(), 1, "{late}");
+        assert_eq!(found.pairs[0].system, "fixed");
+        assert!(text(&found).contains("Interrupted: 1 pairs of runs are complete"));
+        assert!(found.warnings[0].starts_with("The campaign was interrupted"));
+    }
+}
