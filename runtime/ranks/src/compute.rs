@@ -5,13 +5,13 @@
 
 use crate::artifact::State;
 use crate::dit::DitError;
-use crate::gate::Gate;
+use crate::gate::Steps;
 use crate::memory::{Buffer, OutOfMemory, RankMemory};
 use crate::peers::Peers;
 use crate::tokens::Tokens;
 use bytemuck::Pod;
-use flexdit_comm::CommError;
-use flexdit_core::{Rank, Request, Shape, Task};
+use flexdit_comm::{Cause, CommError};
+use flexdit_core::{Bytes, Rank, Request, Shape, Task};
 use flexdit_kernels::KernelError;
 use std::sync::Arc;
 
@@ -24,6 +24,14 @@ pub enum ComputeError {
     /// The other ranks of the task did not come through.
     #[error(transparent)]
     Peers(#[from] CommError),
+    /// The same, as a rank that is a process says it.
+    #[error("{what}")]
+    PeersApart {
+        /// Whether one of them is gone.
+        lost: bool,
+        /// The error in words.
+        what: String,
+    },
     /// A buffer does not fit into the rank's memory.
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
@@ -33,6 +41,12 @@ pub enum ComputeError {
     /// The arithmetic refused.
     #[error("{0}")]
     Kernel(String),
+}
+
+/// Whether an error of the collectives says that a rank is gone.
+pub(crate) fn is_loss(error: &CommError) -> bool {
+    let aborted = matches!(error, CommError::Aborted { cause: Cause::PeerLost, .. });
+    aborted || matches!(error, CommError::PeerLost { .. })
 }
 
 impl From<KernelError> for ComputeError {
@@ -84,6 +98,11 @@ pub trait Compute: Send + Sync {
         tokens: &Tokens,
         memory: &Arc<RankMemory>,
     ) -> Result<Vec<Buffer>, ComputeError>;
+
+    /// Bytes of buffers that it keeps for a rank's next task.
+    fn kept(&self, _rank: Rank) -> Bytes {
+        Bytes::ZERO
+    }
 }
 
 /// What one rank's part of a task leaves.
@@ -134,7 +153,7 @@ pub struct Job<'a> {
     pub(crate) rows: Vec<Input>,
     pub(crate) whole: Option<Arc<[Buffer]>>,
     pub(crate) memory: &'a Arc<RankMemory>,
-    pub(crate) gate: &'a Gate,
+    pub(crate) gate: &'a dyn Steps,
 }
 
 impl Job<'_> {

@@ -3,7 +3,14 @@
 //! One word holds the steps begun and the step at which to stop, so closing and beginning have one order. Invariant: either
 //! every rank of a task runs a step or none does, so a cancelled task's collectives all match.
 
+use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a task asks before every step.
+pub(crate) trait Steps: Debug {
+    /// Begins step `step` of the task; false if the task stops before it.
+    fn enter(&self, step: u32) -> bool;
+}
 
 /// The gate before every step of one task.
 #[derive(Debug)]
@@ -20,16 +27,6 @@ impl Gate {
         Self(AtomicU64::new(OPEN << 32))
     }
 
-    /// Begins step `step` of the task; false if the task stops before it.
-    pub(crate) fn enter(&self, step: u32) -> bool {
-        let step = u64::from(step);
-        let begin = |word| {
-            let (begun, stop) = parts(word);
-            (step < stop).then_some(stop << 32 | begun.max(step + 1))
-        };
-        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, begin).is_ok()
-    }
-
     /// Lets no rank begin a step that none has begun.
     pub(crate) fn close(&self) {
         let close = |word| {
@@ -38,6 +35,17 @@ impl Gate {
         };
         // The closure never refuses.
         let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, close);
+    }
+}
+
+impl Steps for Gate {
+    fn enter(&self, step: u32) -> bool {
+        let step = u64::from(step);
+        let begin = |word| {
+            let (begun, stop) = parts(word);
+            (step < stop).then_some(stop << 32 | begun.max(step + 1))
+        };
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, begin).is_ok()
     }
 }
 

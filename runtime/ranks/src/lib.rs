@@ -1,5 +1,5 @@
-//! The real driver: runs any [`System`](flexdit_core::System) on ranks that are threads of this process, with real
-//! collectives, real migration and a real clock.
+//! The real driver: runs any [`System`](flexdit_core::System) on ranks that are threads of this process, or processes that
+//! such threads speak for, with real collectives, real migration and a real clock.
 //!
 //! Owns the dispatcher (one, on tokio: arrivals, events, cancellation, wake-ups), the workers (one pinned thread per
 //! rank with an inbox in sequence order), the copies of every request's state, and what is measured. The arithmetic is behind
@@ -22,6 +22,8 @@ mod memory;
 mod message;
 mod peers;
 mod pin;
+#[cfg(target_os = "linux")]
+pub mod process;
 mod rendezvous;
 mod stats;
 pub mod synthetic;

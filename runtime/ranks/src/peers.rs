@@ -42,6 +42,22 @@ pub trait Groups: Send {
     /// # Errors
     /// If a member does not come.
     fn reset(&mut self, group: &Group) -> Result<(), CommError>;
+
+    /// Where a rank that does not compute on this thread does: its core, or why it keeps to none.
+    fn pinned(&self) -> Option<Result<usize, String>> {
+        None
+    }
+
+    /// Calls `lost` if the rank ends by itself, also while nothing is asked of it.
+    fn watch(&mut self, _lost: Box<dyn FnOnce() + Send>) {}
+
+    /// Whether the rank has ended by itself, so that nothing can be asked of it.
+    fn is_lost(&self) -> bool {
+        false
+    }
+
+    /// The rank is to be lost: ends whatever computes elsewhere for it.
+    fn lose(&mut self) {}
 }
 
 /// Makes every rank's way to its peers, before the ranks start.
@@ -60,31 +76,39 @@ pub struct GroupFree {
     pub config: Option<WorldConfig>,
 }
 
-impl Fabric for GroupFree {
-    fn ranks(&self, world: u16) -> Result<Vec<Box<dyn Groups>>, CommError> {
+impl GroupFree {
+    /// The settings of a world.
+    pub(crate) fn config(&self, world: u16) -> WorldConfig {
         let ranks = usize::from(world);
-        let config = match &self.config {
+        match &self.config {
             Some(config) => WorldConfig { ranks, ..config.clone() },
             // Tasks need one lane: migration reads its sources' memory.
             None => WorldConfig { lanes: 1, ..WorldConfig::new(ranks) },
-        };
-        let endpoints = thread::world(&config)?;
-        Ok(endpoints
-            .into_iter()
-            .map(|endpoint| Box::new(OnLane { endpoint, member: None }) as Box<dyn Groups>)
-            .collect())
+        }
+    }
+}
+
+impl Fabric for GroupFree {
+    fn ranks(&self, world: u16) -> Result<Vec<Box<dyn Groups>>, CommError> {
+        let endpoints = thread::world(&self.config(world))?;
+        let lane = |endpoint| Box::new(OnLane::new(endpoint)) as Box<dyn Groups>;
+        Ok(endpoints.into_iter().map(lane).collect())
     }
 }
 
 /// A rank's first lane.
 #[derive(Debug)]
-struct OnLane {
+pub(crate) struct OnLane {
     endpoint: Endpoint,
     /// The group in use.
     member: Option<Membership>,
 }
 
 impl OnLane {
+    pub(crate) fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, member: None }
+    }
+
     fn member(&self, group: &Group) -> Result<Membership, CommError> {
         Membership::new(group, self.endpoint.rank(), self.endpoint.config().ranks)
     }
@@ -150,6 +174,12 @@ impl<'a> Peers<'a> {
     /// Time spent on forming groups so far.
     pub fn setup(&self) -> Nanos {
         self.setup
+    }
+
+    /// Counts time that the rank's process spent on forming groups.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn add_setup(&mut self, time: Nanos) {
+        self.setup += time;
     }
 
     /// Collectives of all computing ranks.

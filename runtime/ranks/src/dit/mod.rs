@@ -286,4 +286,8 @@ impl Compute for Dit {
         }
         Ok(rows)
     }
+
+    fn kept(&self, rank: Rank) -> Bytes {
+        self.scratch_bytes(rank)
+    }
 }

@@ -143,7 +143,7 @@ impl<'a> Dispatcher<'a> {
     /// Waits for all ranks and starts the clock.
     pub(super) async fn begin(&mut self) -> Result<(), RunError> {
         let mut waiting = self.fleet.ranks.len();
-        let mut refused = None;
+        let (mut refused, mut lose) = (None, Vec::new());
         while waiting > 0 {
             match self.messages.recv().await {
                 Some(Message::Ready { rank, pinned, world }) => {
@@ -156,6 +156,7 @@ impl<'a> Dispatcher<'a> {
                     waiting -= 1;
                 }
                 Some(Message::Stop) => self.stopped = true,
+                Some(Message::Lose(rank)) => lose.push(rank),
                 Some(_) => {}
                 None => unreachable!("the dispatcher holds a sender of its own"),
             }
@@ -168,12 +169,15 @@ impl<'a> Dispatcher<'a> {
         for rank in self.fleet.living().iter() {
             self.fleet.push(*rank, Item::Begin(self.clock));
         }
-        Ok(())
+        lose.into_iter().try_for_each(|rank| self.on_message(Message::Lose(rank)))
     }
 
     /// Runs until every request has ended, or the run is stopped.
     pub(super) async fn serve(&mut self) -> Result<(), RunError> {
         while self.unfinished > 0 && !self.stopped {
+            if self.events.is_empty() && self.fleet.ranks.iter().all(|book| book.lost) {
+                return Err(RunError::AllLost { at: self.last, count: self.unfinished });
+            }
             let now = self.clock.now();
             let due = self.next_at(now).is_some_and(|at| at <= now);
             if due || !self.events.is_empty() {

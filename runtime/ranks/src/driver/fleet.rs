@@ -7,7 +7,7 @@ use crate::message::Item;
 use crate::stats::Measured;
 use crate::worker::Worker;
 use crossbeam_channel::{Sender, TrySendError, bounded};
-use flexdit_core::{Event, Group, Rank};
+use flexdit_core::{Event, Group, Nanos, Rank};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
@@ -19,6 +19,7 @@ pub(super) struct RankBook {
     pub memory: Arc<RankMemory>,
     pub pinned: Result<usize, String>,
     pub lost: bool,
+    pub lost_at: Option<Nanos>,
     /// Tasks and pulls that it has not reported, in order.
     pub queue: VecDeque<u64>,
     /// Failed requests whose collectives must be reset before the system may hear of this rank.
@@ -66,6 +67,7 @@ impl Fleet {
                 memory,
                 pinned: Err("it never began".into()),
                 lost: false,
+                lost_at: None,
                 queue: VecDeque::new(),
                 held_back: 0,
                 withheld: Vec::new(),
@@ -111,6 +113,7 @@ impl Fleet {
                 rank: Rank(index as u16),
                 pinned: book.pinned.clone(),
                 lost: book.lost || matches!(ended, Some(Err(_))),
+                lost_at: book.lost_at,
                 peak: book.memory.peak(),
                 held: book.memory.current(),
             });

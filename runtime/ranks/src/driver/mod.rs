@@ -82,8 +82,10 @@ pub struct RankReport {
     pub rank: Rank,
     /// Its core, or why it is not pinned.
     pub pinned: Result<usize, String>,
-    /// Whether its thread was lost.
+    /// Whether it was lost: its thread died, or its process ended unasked.
     pub lost: bool,
+    /// When the driver noticed; `None` for a rank that is not lost, and for one that was lost when the run was over.
+    pub lost_at: Option<Nanos>,
     /// The most bytes of artifacts it held at one time.
     pub peak: Bytes,
     /// Bytes of artifacts that it holds still. 0, unless results are kept or the run was interrupted.
@@ -156,6 +158,14 @@ pub enum RunError {
     Collectives {
         /// How often it was tried.
         attempts: u32,
+    },
+    /// Work remains, and no rank to run it.
+    #[error("every rank is lost at {at}, and {count} requests have not ended")]
+    AllLost {
+        /// When the system had heard of it.
+        at: Nanos,
+        /// How many.
+        count: usize,
     },
     /// Work remains and nothing can run.
     #[error(

@@ -204,6 +204,7 @@ impl Dispatcher<'_> {
         if std::mem::replace(&mut self.fleet.get(rank).lost, true) {
             return Ok(());
         }
+        self.fleet.get(rank).lost_at = Some(self.clock.now());
         let withheld = std::mem::take(&mut self.fleet.get(rank).withheld);
         self.fleet.get(rank).held_back = 0;
         self.events.push(Event::RankDown(rank));

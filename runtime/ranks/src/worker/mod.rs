@@ -5,7 +5,7 @@
 //! its alarm reports.
 
 mod pull;
-mod task;
+pub(crate) mod task;
 
 use crate::clock::Clock;
 use crate::compute::{Compute, LoseRank};
@@ -61,11 +61,18 @@ impl Worker {
     /// The thread's body.
     pub(crate) fn run(mut self, pinned: bool, prebuilt: &[Group]) -> Measured {
         let mut alarm = Alarm { rank: self.rank, reports: self.reports.clone(), armed: true };
-        let pinned =
-            if pinned { pin::to_core(self.rank.index()) } else { Err("not asked to".into()) };
+        let (rank, reports) = (self.rank, self.reports.clone());
+        // As if an operator had asked for it.
+        self.groups.watch(Box::new(move || drop(reports.blocking_send(Message::Lose(rank)))));
+        let pinned = match self.groups.pinned() {
+            Some(elsewhere) => elsewhere,
+            None if pinned => pin::to_core(self.rank.index()),
+            None => Err("not asked to".into()),
+        };
         let world = self.groups.prebuild(prebuilt).map_err(|error| error.to_string());
         self.report(Message::Ready { rank: self.rank, pinned, world });
         while let Some(item) = self.next() {
+            let item = if self.groups.is_lost() { Item::Lose } else { item };
             match item {
                 Item::Begin(clock) => {
                     self.clock = clock;
@@ -77,7 +84,10 @@ impl Worker {
                     let done = self.reset(&meeting);
                     self.report(Message::Reset { rank: self.rank, id: meeting.id, done });
                 }
-                Item::Lose => std::panic::resume_unwind(Box::new(LoseRank)),
+                Item::Lose => {
+                    self.groups.lose();
+                    std::panic::resume_unwind(Box::new(LoseRank))
+                }
                 Item::Stop => break,
             }
         }

@@ -2,13 +2,13 @@
 
 use super::Worker;
 use crate::artifact::{RowTensor, Shard, WholeTensor};
-use crate::compute::{ComputeError, Input, Job, LoseRank, Output};
+use crate::compute::{ComputeError, Input, Job, LoseRank, Output, is_loss};
 use crate::flow::LiveTask;
+use crate::gate::Steps as _;
 use crate::memory::Buffer;
 use crate::message::Message;
 use crate::peers::Peers;
 use crate::tokens::Tokens;
-use flexdit_comm::{Cause, CommError};
 use flexdit_core::migration::layout_of;
 use flexdit_core::{FailReason, Nanos, Rank, Span, Stage};
 use std::any::Any;
@@ -226,23 +226,22 @@ impl Worker {
             }
             ComputeError::Kernel(what) => Failure::said(FailReason::Kernel, what),
             ComputeError::Model(error) => Failure::said(FailReason::Kernel, error.to_string()),
-            ComputeError::Peers(error) => {
-                if let Some(first) = live.failure.get() {
-                    return Failure::silent(*first);
-                }
-                let lost = matches!(
-                    error,
-                    CommError::PeerLost { .. } | CommError::Aborted { cause: Cause::PeerLost, .. }
-                );
-                let why = if lost { FailReason::RankDown } else { FailReason::Kernel };
-                Failure::said(why, error.to_string())
-            }
+            ComputeError::Peers(error) => without_peers(live, is_loss(&error), error.to_string()),
+            ComputeError::PeersApart { lost, what } => without_peers(live, lost, what),
         }
     }
 }
 
+/// The failure of a rank whose peers did not come through: theirs, if it is known.
+fn without_peers(live: &LiveTask, lost: bool, what: String) -> Failure {
+    if let Some(first) = live.failure.get() {
+        return Failure::silent(*first);
+    }
+    Failure::said(if lost { FailReason::RankDown } else { FailReason::Kernel }, what)
+}
+
 /// What a panic said.
-fn panic_text(payload: &(dyn Any + Send)) -> String {
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
     format!("the compute panicked: {}", text.as_deref().unwrap_or("without a word"))

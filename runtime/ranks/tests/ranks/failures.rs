@@ -167,14 +167,14 @@ fn a_queued_pipeline_survives_too() {
 }
 
 #[test]
-fn a_world_without_ranks_is_stranded() {
+fn a_world_without_ranks_ends_the_run() {
     let requests = bench::requests(&mut Dice::new(1), 5, Nanos::from_micros(10));
     let workload = Workload { requests, ..Workload::default() };
     let hook: Hook = Arc::new(|_, _, _| resume_unwind(Box::new(LoseRank)));
     let compute = Arc::new(bench::synthetic().with_hook(hook));
     let mut system = bench::elastic("edf-greedy", 2, 1);
     let error = bench::run(&mut system, bench::options(2), compute, workload).map(|_| ());
-    assert!(matches!(error, Err(RunError::Stranded { count: 5, .. })), "{error:?}");
+    assert!(matches!(error, Err(RunError::AllLost { count: 5, .. })), "{error:?}");
 }
 
 #[test]
