@@ -55,6 +55,10 @@ pub enum Command {
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
     BenchRank(flexdit::bench::rank_process::RankArgs),
+    /// Be one rank of a real run; started by `flexdit run` and `flexdit verify`
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Rank,
     Gate(gate::Args),
     Replay(replay::Args),
     Check(check::Args),
@@ -82,6 +86,11 @@ pub fn execute(command: Command) -> anyhow::Result<ExitCode> {
         #[cfg(target_os = "linux")]
         Command::BenchRank(args) => {
             flexdit::bench::rank_process::run(&args)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        #[cfg(target_os = "linux")]
+        Command::Rank => {
+            flexdit::real::rank()?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Gate(args) => gate::run(&args),

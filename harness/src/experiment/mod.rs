@@ -27,7 +27,7 @@ pub use expect::Expectation;
 pub use feasible::check_workload;
 pub use load::{Loaded, Point};
 pub use profile::{ProfileFormat, ProfileImport, ProfileRef};
-pub use real::{Real, Weights};
+pub use real::{RankKind, Real, Weights};
 pub use system::{
     BestStatic, ClassMap, ClassPool, CollectiveKind, Elastic, FixedPipeline, LanePolicy, Lanes,
     Legacy, ParamValue, Routing, Rssp, SystemKind, SystemSpec,

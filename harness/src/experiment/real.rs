@@ -13,11 +13,24 @@ pub struct Real {
     pub weights: Weights,
     /// Whether each rank keeps to one core; default true. Where the system refuses, the run goes on and says so.
     pub pin: bool,
+    /// What a rank is; default `threads`.
+    pub ranks: RankKind,
+}
+
+/// What a rank is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RankKind {
+    /// A thread of the program. All share one copy of the weights.
+    #[default]
+    Threads,
+    /// A process of its own, with weights of its own: the run outlives one that ends or is killed. Linux only.
+    Processes,
 }
 
 impl Default for Real {
     fn default() -> Self {
-        Self { weights: Weights::default(), pin: true }
+        Self { weights: Weights::default(), pin: true, ranks: RankKind::Threads }
     }
 }
 

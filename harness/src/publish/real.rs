@@ -1,7 +1,7 @@
 //! What a report and a manifest say of real ranks.
 
 use crate::campaign::Finished;
-use crate::experiment::{CollectiveKind, Weights};
+use crate::experiment::{CollectiveKind, RankKind, Weights};
 use crate::real::RealRuns;
 use crate::report::{Fact, Label, MeasuredNote, ReportInput};
 
@@ -22,6 +22,11 @@ pub fn complete(input: &mut ReportInput, finished: &Finished, real: &RealRuns, p
     let world = finished.settings[point].world();
     let per_core = f64::from(world) / real.machine.cores.max(1) as f64;
     input.setup.push(fact("ranks a core", format!("{per_core:.2}"), Some(Label::Measured)));
+    let kind = match experiment.real.ranks {
+        RankKind::Threads => "threads of one process",
+        RankKind::Processes => "processes, driven by another one",
+    };
+    input.setup.push(fact("ranks are", kind.to_owned(), None));
     let weights = match &experiment.real.weights {
         Weights::Seed(seed) => format!("random, seed {seed}"),
         Weights::Folder(folder) => folder.display().to_string(),
@@ -29,7 +34,8 @@ pub fn complete(input: &mut ReportInput, finished: &Finished, real: &RealRuns, p
     input.setup.push(fact("weights", weights, None));
     let weights = real.at(point).map(|run| run.weights).max().unwrap_or_default();
     let (overheads, ranks) = (real.overheads(point), real.ranks(point));
-    input.measured = Some(MeasuredNote { overheads, ranks, weights });
+    let processes = experiment.real.ranks == RankKind::Processes;
+    input.measured = Some(MeasuredNote { overheads, ranks, weights, processes });
 }
 
 fn words(collectives: CollectiveKind) -> &'static str {
@@ -44,17 +50,23 @@ pub fn manifest(real: &RealRuns) -> serde_json::Value {
     let runs = real.runs.iter().map(|run| {
         let outcome = &run.outcome;
         let cores = outcome.ranks.iter().map(|rank| rank.pinned.as_ref().ok());
+        let lost = outcome.ranks.iter().filter(|rank| rank.lost);
+        let lost = lost.map(|rank| serde_json::json!({"rank": rank.rank, "at_ns": rank.lost_at}));
         serde_json::json!({
             "point": run.point,
             "system": run.system,
             "seed": run.seed,
             "collectives": run.collectives,
+            "ranks": if run.processes.is_empty() { RankKind::Threads } else { RankKind::Processes },
             "cores_of_ranks": cores.collect::<Vec<_>>(),
             "end_ns": outcome.end,
             "interrupted": outcome.interrupted,
             "unfinished_requests": outcome.unfinished,
             "failed_tasks": outcome.failed_tasks,
             "resets": outcome.resets,
+            "lost_ranks": lost.collect::<Vec<_>>(),
+            "requests_of_lost_ranks": run.struck,
+            "peak_process_bytes": run.processes.iter().flatten().max(),
             "peak_artifact_bytes": outcome.ranks.iter().map(|rank| rank.peak).max(),
             "peak_buffer_bytes": run.scratch.iter().max(),
             "weight_bytes": run.weights,

@@ -2,7 +2,7 @@
 
 use super::fits;
 use crate::campaign::Setting;
-use crate::experiment::Weights;
+use crate::experiment::{RankKind, Weights};
 use crate::input::{InputError, suggestion};
 use crate::workload::Workload;
 use flexdit_core::Group;
@@ -37,6 +37,10 @@ pub fn check(setting: &Setting, workloads: &[Workload]) -> Result<(), InputError
     if experiment.costs.faults.on().is_some() {
         let message = "ranks fail in virtual time only: remove it to run on real ranks";
         return Err(document.error("costs.faults", message));
+    }
+    if experiment.real.ranks == RankKind::Processes && !cfg!(target_os = "linux") {
+        let message = "ranks that are processes need Linux; `threads` do not";
+        return Err(document.error("real.ranks", message));
     }
     for (index, model) in setting.models.iter().enumerate() {
         let Some(config) = Config::preset(model.name) else {
@@ -114,6 +118,7 @@ impl Arithmetic {
     }
 }
 
-fn at(setting: &Setting, folder: &std::path::Path, model: &str) -> PathBuf {
+/// A model's folder of weights.
+pub(super) fn at(setting: &Setting, folder: &std::path::Path, model: &str) -> PathBuf {
     setting.folder.join(folder).join(model)
 }

@@ -7,6 +7,7 @@ use flexdit_baselines::communicator::{Communicator, Config, Joined, Store, Store
 use flexdit_comm::{Collectives, CommError, DType};
 use flexdit_core::{Group, Rank};
 use flexdit_ranks::{Fabric, Groups};
+use std::net::{AddrParseError, SocketAddr};
 use std::sync::Arc;
 
 /// Communicators over TCP: the loopback interface of this machine.
@@ -16,22 +17,70 @@ pub struct Communicators {
     pub config: Config,
 }
 
-impl Fabric for Communicators {
-    fn ranks(&self, world: u16) -> Result<Vec<Box<dyn Groups>>, CommError> {
+impl Communicators {
+    /// The store by which ranks that are processes find each other.
+    ///
+    /// # Errors
+    /// If it cannot listen.
+    pub fn serve() -> Result<StoreWorld, CommError> {
         let server = Store::serve("127.0.0.1:0").map_err(|error| CommError::System {
             rank: Rank(0),
             doing: "listen for the ranks of the world".into(),
             message: error.to_string(),
         })?;
-        let server = Arc::new(server);
+        Ok(StoreWorld(server))
+    }
+
+    /// One rank's communicators, by the address of the store.
+    ///
+    /// # Errors
+    /// An address that is none, or what joining says.
+    pub fn join(
+        &self,
+        address: &str,
+        rank: Rank,
+        world: u16,
+    ) -> Result<Box<dyn Groups>, CommError> {
+        let address = address.parse().map_err(|error: AddrParseError| CommError::System {
+            rank,
+            doing: format!("connect to the store at `{address}`"),
+            message: error.to_string(),
+        })?;
+        Ok(Box::new(self.on(address, rank, world, None)?))
+    }
+
+    fn on(
+        &self,
+        address: SocketAddr,
+        rank: Rank,
+        world: u16,
+        server: Option<Arc<StoreWorld>>,
+    ) -> Result<OnCommunicators, CommError> {
+        let joined = Joined::new(rank, usize::from(world), address, self.config)?;
+        Ok(OnCommunicators { joined, kept: Vec::new(), task: 0, _server: server })
+    }
+}
+
+impl Fabric for Communicators {
+    fn ranks(&self, world: u16) -> Result<Vec<Box<dyn Groups>>, CommError> {
+        let server = Arc::new(Self::serve()?);
         let join = |rank: u16| {
-            let size = usize::from(world);
-            let joined = Joined::new(Rank(rank), size, server.address(), self.config)?;
-            let (kept, server) = (Vec::new(), Arc::clone(&server));
-            let rank = OnCommunicators { joined, kept, task: 0, _server: server };
+            let kept = Some(Arc::clone(&server));
+            let rank = self.on(server.0.address(), Rank(rank), world, kept)?;
             Ok(Box::new(rank) as Box<dyn Groups>)
         };
         (0..world).map(join).collect()
+    }
+}
+
+/// The store of a world of communicators. Connections tell members of those that are gone.
+#[derive(Debug)]
+pub struct StoreWorld(StoreServer);
+
+#[cfg(target_os = "linux")]
+impl flexdit_ranks::process::World for StoreWorld {
+    fn address(&self) -> String {
+        self.0.address().to_string()
     }
 }
 
@@ -42,8 +91,8 @@ struct OnCommunicators {
     kept: Vec<Communicator>,
     /// Number of the task it is in; 0 before the first.
     task: u64,
-    /// Lives as long as a rank does.
-    _server: Arc<StoreServer>,
+    /// Lives as long as a rank that is a thread does.
+    _server: Option<Arc<StoreWorld>>,
 }
 
 impl OnCommunicators {

@@ -1,11 +1,14 @@
 //! What real runs measure beside their logs: the control plane, migration, memory of ranks, what went wrong.
 
+use super::ranks::Ranks;
 use super::run::Run;
 use crate::bench::machine::Machine;
 use crate::experiment::CollectiveKind;
-use flexdit_core::{Bytes, Nanos};
-use flexdit_ranks::{Histogram, Measured, Outcome};
+use crate::log::Step;
+use flexdit_core::{Bytes, Command, Event, FailReason, Nanos, RequestId, TaskId};
+use flexdit_ranks::{Histogram, Measured, Outcome, RankReport};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What one run left beside its log.
 #[derive(Clone, Debug)]
@@ -22,25 +25,67 @@ pub struct RealRun {
     pub outcome: Outcome,
     /// Bytes of the kernels' buffers on each rank: the most that its tasks used.
     pub scratch: Vec<Bytes>,
-    /// Bytes of weights, which all ranks share.
+    /// Bytes of weights, which all ranks share that are threads, and each has that is a process.
     pub weights: Bytes,
+    /// The most memory of each rank's process, unless that was lost; empty for threads.
+    pub processes: Vec<Option<Bytes>>,
+    /// What lost ranks did to requests.
+    pub struck: Struck,
     /// Other threads that wanted a core when the run began; `None` where the operating system does not tell.
     pub others: Option<u32>,
 }
 
 impl RealRun {
-    pub(super) fn new(run: &Run<'_>, others: Option<u32>, outcome: Outcome) -> Self {
-        let scratch = outcome.ranks.iter().map(|rank| run.dit.scratch_bytes(rank.rank)).collect();
+    pub(super) fn new(
+        run: &Run<'_>,
+        ranks: &Ranks,
+        struck: Struck,
+        others: Option<u32>,
+        outcome: Outcome,
+    ) -> Self {
+        let scratch = outcome.ranks.iter().map(|rank| ranks.compute.kept(rank.rank)).collect();
         Self {
             point: run.key.point,
             system: run.key.system.to_owned(),
             seed: run.key.seed,
             collectives: run.collectives,
             weights: run.dit.weight_bytes(),
+            processes: ranks.peaks(),
+            struck,
             scratch,
             others,
             outcome,
         }
+    }
+}
+
+/// Requests that lost ranks interrupted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Struck {
+    /// Requests of which a task failed because a rank was lost.
+    pub requests: usize,
+    /// Those of them that completed all the same, on other ranks.
+    pub completed: usize,
+}
+
+impl Struck {
+    /// What the steps of a run say.
+    pub(super) fn of(steps: &[Step]) -> Self {
+        let commands = || steps.iter().flat_map(|step| &step.commands);
+        let launched: BTreeMap<TaskId, RequestId> = commands()
+            .filter_map(|command| match command {
+                Command::Launch(task) => Some((task.id, task.request)),
+                _ => None,
+            })
+            .collect();
+        let failed = steps.iter().flat_map(|step| &step.events).filter_map(|event| match event {
+            Event::Failed { task, why: FailReason::RankDown, .. } => launched.get(task).copied(),
+            _ => None,
+        });
+        let struck: BTreeSet<RequestId> = failed.collect();
+        let complete =
+            |command: &&Command| matches!(command, Command::Complete(id) if struck.contains(id));
+        Self { requests: struck.len(), completed: commands().filter(complete).count() }
     }
 }
 
@@ -125,8 +170,11 @@ pub struct RankRow {
     pub artifacts: Bytes,
     /// Most bytes of the kernels' buffers.
     pub scratch: Bytes,
-    /// Times that its thread was lost.
+    /// Times that its thread or process was lost.
     pub lost: u32,
+    /// Most memory of its process, where ranks are processes; runs in which it was lost left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<Bytes>,
 }
 
 impl RealRuns {
@@ -182,6 +230,7 @@ impl RealRuns {
                 row.artifacts = row.artifacts.max(rank.peak);
                 row.scratch = row.scratch.max(*scratch);
                 row.lost += u32::from(rank.lost);
+                row.process = row.process.max(run.processes.get(at).copied().flatten());
             }
         }
         rows
@@ -246,11 +295,28 @@ impl RealRun {
             let count = outcome.failed_tasks;
             warnings.push(format!("{name}: {count} tasks failed; first: {first}."));
         }
+        let lost: Vec<String> = outcome.ranks.iter().filter_map(lost_words).collect();
+        if !lost.is_empty() {
+            let Struck { requests, completed } = self.struck;
+            warnings.push(format!(
+                "{name}: {}. Requests that lost a task by this: {requests}; of these completed on other ranks: \
+                 {completed}.",
+                lost.join(", ")
+            ));
+        }
         if let Some(late) = outcome.lateness.percentile(99.0).filter(|late| *late > LATE) {
             warnings.push(format!("{name}: arrivals were up to {late} late (p99)."));
         }
         warnings
     }
+}
+
+/// `rank 1 was lost at 1.200 s`.
+fn lost_words(rank: &RankReport) -> Option<String> {
+    let when = rank
+        .lost_at
+        .map_or_else(|| "at the end".to_owned(), |at| format!("at {:.3} s", at.as_secs_f64()));
+    rank.lost.then(|| format!("{} was lost {when}", rank.rank))
 }
 
 /// Arrivals later than this are worth a warning.
@@ -260,13 +326,13 @@ const LATE: Nanos = Nanos::from_millis(10);
 mod tests {
     use super::*;
     use flexdit_core::{Counters, Rank};
-    use flexdit_ranks::RankReport;
 
     fn run(seed: u64, ranks: u16, pinned: Result<usize, String>) -> RealRun {
         let rank = |rank| RankReport {
             rank: Rank(rank),
             pinned: pinned.clone(),
             lost: false,
+            lost_at: None,
             peak: Bytes(100 * seed),
             held: Bytes::ZERO,
         };
@@ -295,6 +361,8 @@ mod tests {
             outcome,
             scratch: vec![Bytes(7); usize::from(ranks)],
             weights: Bytes(1),
+            processes: Vec::new(),
+            struck: Struck::default(),
             others: Some(3),
         }
     }
@@ -312,6 +380,23 @@ mod tests {
         assert_eq!(overheads[0].gap_queued, Spread::default());
         let ranks = all.ranks(0);
         assert_eq!((ranks.len(), ranks[1].artifacts, ranks[1].core), (2, Bytes(300), Some(0)));
+    }
+
+    #[test]
+    fn a_lost_rank_is_named_with_its_time_and_its_requests() {
+        let mut one = run(1, 2, Ok(0));
+        let rank = &mut one.outcome.ranks[1];
+        (rank.lost, rank.lost_at) = (true, Some(Nanos::from_millis(1200)));
+        one.struck = Struck { requests: 3, completed: 2 };
+        one.processes = vec![Some(Bytes(9)), None];
+        let all = runs(vec![one, run(2, 2, Ok(0))]);
+        let found = all.warnings(0, true);
+        let words = "one, seed 1: rank 1 was lost at 1.200 s. Requests that lost a task by this: 3; of these \
+                     completed on other ranks: 2.";
+        assert!(found.iter().any(|one| one == words), "{found:?}");
+        let ranks = all.ranks(0);
+        assert_eq!((ranks[0].process, ranks[1].process), (Some(Bytes(9)), None));
+        assert_eq!((ranks[0].lost, ranks[1].lost), (0, 1));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Whether a run fits into the memory of this machine, before any weight is made.
 
 use crate::campaign::Setting;
+use crate::experiment::RankKind;
 use crate::input::InputError;
 use crate::workload::Workload;
 use flexdit_core::Bytes;
@@ -26,12 +27,14 @@ fn of_meminfo(text: &str) -> Option<Bytes> {
     Some(Bytes(kib * 1024))
 }
 
-/// What the workload's shapes need on all ranks together: weights once, and for each rank the hungriest stage at the
-/// narrowest layout with the state of one request. *Derived.*
+/// What the workload's shapes need on all ranks together: weights once, and once more for each rank that is a process; for each
+/// rank the hungriest stage at the narrowest layout with the state of one request, which a process has beside the
+/// driver's. *Derived.*
 pub fn needs(setting: &Setting, workloads: &[Workload]) -> Bytes {
     let configs: Vec<Option<Config>> =
         setting.models.iter().map(|model| Config::preset(model.name)).collect();
     let weights: u64 = configs.iter().flatten().map(Config::weight_bytes).sum();
+    let apart = setting.experiment.real.ranks == RankKind::Processes;
     let mut rank = 0;
     for class in workloads.iter().flat_map(|workload| &workload.classes) {
         let shape = &class.shape;
@@ -40,9 +43,11 @@ pub fn needs(setting: &Setting, workloads: &[Workload]) -> Bytes {
         let memory = config.memory(picture, shape.text_tokens as usize, Split::ALONE, 1);
         let state = StateSpec::of(setting.models[shape.model.index()], shape);
         let state = state.map_or(0, |state| state.latents().0 + state.embedding.0);
+        let state = if apart { 2 * state } else { state };
         rank = rank.max(memory.map_or(0, |memory| memory.rank) + state);
     }
-    Bytes(weights + rank * u64::from(setting.world()))
+    let ranks = u64::from(setting.world());
+    Bytes(weights * if apart { 1 + ranks } else { 1 } + rank * ranks)
 }
 
 /// Refuses a run that needs more than there is.

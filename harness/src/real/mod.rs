@@ -11,13 +11,19 @@ mod figures;
 mod fits;
 mod interrupt;
 mod others;
+#[cfg(target_os = "linux")]
+mod processes;
+mod ranks;
 mod run;
 
 pub use arithmetic::{Arithmetic, check};
-pub use communicators::Communicators;
-pub use figures::{OverheadRow, RankRow, RealRun, RealRuns, Spread};
+pub use communicators::{Communicators, StoreWorld};
+pub use figures::{OverheadRow, RankRow, RealRun, RealRuns, Spread, Struck};
 pub use fits::{available, needs};
 pub use interrupt::Interrupt;
+#[cfg(target_os = "linux")]
+pub use processes::rank;
+pub use ranks::Ranks;
 pub use run::{Fault, Run, run};
 
 use crate::campaign::RunKey;

@@ -1,8 +1,9 @@
 //! One run of one system on real ranks: driven, recorded, replayed, checked.
 
-use super::figures::RealRun;
+use super::figures::{RealRun, Struck};
 use super::interrupt::Interrupt;
 use super::others::others;
+use super::ranks::Ranks;
 use crate::campaign::{BoxedSystem, RunKey, Setting, shapes};
 use crate::check::Checker;
 use crate::experiment::CollectiveKind;
@@ -14,7 +15,7 @@ use crate::record::RunRecord;
 use crate::workload::Workload;
 use flexdit_core::{Bytes, Command, Event, Nanos, Observer};
 use flexdit_ranks::dit::Dit;
-use flexdit_ranks::{Compute, Driver, Options, Outcome, Sink};
+use flexdit_ranks::{Driver, Options, Outcome, Sink};
 use std::sync::Arc;
 
 /// Which run, and on what.
@@ -75,14 +76,14 @@ pub fn run(
     sink: &mut dyn Sink,
 ) -> Result<(RunRecord, RealRun), Fault> {
     let (setting, workload) = (run.setting, run.workload);
-    let fabric = super::fabric(run.collectives);
     let weights: Bytes = setting.models.iter().map(|model| model.weights()).sum();
     let options = Options {
         pin: setting.experiment.real.pin,
         rank_memory: setting.memory.map(|memory| Bytes(memory.0.saturating_sub(weights.0))),
         ..Options::new(setting.world())
     };
-    let driver = Driver::new(options, Arc::clone(&run.dit) as Arc<dyn Compute>, &*fabric);
+    let ranks = Ranks::start(setting, run.collectives, &run.dit, run.key.seed)?;
+    let driver = Driver::new(options, Arc::clone(&ranks.compute), ranks.fabric());
     run.interrupt.watch(driver.control());
     let input = flexdit_core::Workload {
         requests: workload.requests.clone(),
@@ -99,7 +100,7 @@ pub fn run(
     }
     let record = record(run, &outcome, &steps)?;
     again(&steps, fresh)?;
-    let real = RealRun::new(run, others, outcome);
+    let real = RealRun::new(run, &ranks, Struck::of(&steps), others, outcome);
     Ok((record, real))
 }
 

@@ -184,8 +184,11 @@ pub struct MeasuredNote {
     pub overheads: Vec<OverheadRow>,
     /// One row a rank.
     pub ranks: Vec<RankRow>,
-    /// Bytes of weights, which all ranks share.
+    /// Bytes of weights, which all ranks share that are threads, and each has that is a process.
     pub weights: Bytes,
+    /// Whether ranks were processes.
+    #[serde(default)]
+    pub processes: bool,
 }
 
 /// Everything one report says.

@@ -5,6 +5,10 @@ use super::format::{NONE, number, percent};
 use super::input::ReportInput;
 use crate::real::Spread;
 
+/// Where weights and artifacts are if ranks are processes.
+const PROCESSES: &str = "in the process of each rank and in the one that drives them, which has the artifacts; the peak of a \
+                         process is all its memory, weights included";
+
 /// The section; nothing for runs in virtual time.
 pub fn section(input: &ReportInput) -> Option<Section> {
     let measured = input.measured.as_ref()?;
@@ -18,9 +22,10 @@ pub fn section(input: &ReportInput) -> Option<Section> {
         Block::Table(tasks(input)),
         Block::Table(ranks(input)),
         Block::Paragraph(format!(
-            "Weights take {} once for all ranks. Artifacts are what requests hold on a rank between tasks, \
+            "Weights take {} {}. Artifacts are what requests hold on a rank between tasks, \
              buffers what its tasks compute in; both are the most at one time.",
-            measured.weights
+            measured.weights,
+            if measured.processes { PROCESSES } else { "once for all ranks" }
         )),
     ];
     Some(Section::new("What the ranks measured", blocks))
@@ -89,17 +94,22 @@ fn tasks(input: &ReportInput) -> Table {
 
 fn ranks(input: &ReportInput) -> Table {
     let caption = format!("Ranks ({}; all systems and seeds)", input.label.name());
-    let columns = ["rank", "core", "#peak artifacts (MB)", "#peak buffers (MB)", "#times lost"];
+    let apart = input.measured.as_ref().is_some_and(|measured| measured.processes);
+    let mut columns =
+        vec!["rank", "core", "#peak artifacts (MB)", "#peak buffers (MB)", "#times lost"];
+    columns.extend(apart.then_some("#peak of its process (MB)"));
     let mut table = Table::new(caption, &columns);
     for row in input.measured.iter().flat_map(|measured| &measured.ranks) {
         let mb = |bytes: flexdit_core::Bytes| Cell::from(number(bytes.0 as f64 / 1e6));
-        table.row(vec![
+        let mut cells: Vec<Cell> = vec![
             row.rank.to_string().into(),
             row.core.map_or("not pinned".into(), |core| core.to_string().into()),
             mb(row.artifacts),
             mb(row.scratch),
             row.lost.to_string().into(),
-        ]);
+        ];
+        cells.extend(apart.then(|| row.process.map_or(NONE.into(), mb)));
+        table.row(cells);
     }
     table
 }

@@ -26,7 +26,7 @@ pub use tours::{CREWS, NEIGHBOURS};
 
 use crate::bench::machine::Machine;
 use crate::campaign::RunError;
-use crate::experiment::{Loaded, SystemKind};
+use crate::experiment::{Loaded, RankKind, SystemKind};
 use crate::input::InputError;
 use crate::real::{Interrupt, OverheadRow, RealRuns};
 use crate::report::Charge;
@@ -123,6 +123,10 @@ pub fn check(loaded: &Loaded, repeats: usize) -> Result<(), InputError> {
             let message = "each engine would choose a layout of its own: name one instead";
             return Err(document.error(&format!("systems[{index}].best-static"), message));
         }
+    }
+    if loaded.first().real.ranks == RankKind::Processes {
+        let message = "expected `threads`: prices come from tasks on threads";
+        return Err(document.error("real.ranks", message));
     }
     if repeats < 2 {
         let message = "expected at least 2: the noise floor is the difference of two real runs";

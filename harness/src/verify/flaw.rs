@@ -1,14 +1,12 @@
 //! Arithmetic with a flaw, to show that a flaw is found.
 
 use flexdit_core::{Request, Shape, Stage};
-use flexdit_ranks::dit::Dit;
 use flexdit_ranks::{Buffer, Compute, ComputeError, Job, Output, Peers, RankMemory, State, Tokens};
 use std::sync::Arc;
 
 /// The same arithmetic, but for the sign of one latent value wherever several ranks denoise: the result then depends on
 /// the degree, as it would after a mistake in sequence parallelism.
-#[derive(Debug)]
-pub struct Flawed(pub Arc<Dit>);
+pub struct Flawed(pub Arc<dyn Compute>);
 
 impl Compute for Flawed {
     fn state(&self, shape: &Shape) -> Result<State, ComputeError> {

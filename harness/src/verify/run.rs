@@ -5,12 +5,12 @@ use crate::campaign::{BoxedSystem, Builder, Guard, Setting};
 use crate::experiment::{CollectiveKind, SystemKind};
 use crate::input::{InputError, suggestion};
 use crate::picture::{Placements, Shots, Spool};
-use crate::real::{collectives_of, fabric};
+use crate::real::{Ranks, collectives_of};
 use crate::workload::Workload;
 use flexdit_core::Nanos;
 use flexdit_core::scheduler::{Scheduler, SchedulerConfig};
 use flexdit_ranks::dit::Dit;
-use flexdit_ranks::{Completed, Compute, Driver, Fabric, Options, RunError};
+use flexdit_ranks::{Completed, Driver, Options, RunError};
 use std::sync::Arc;
 
 /// Who makes pictures.
@@ -88,15 +88,14 @@ impl Contestant {
         }
     }
 
-    fn fabric(&self, setting: &Setting) -> Box<dyn Fabric> {
-        let kind = match self {
+    fn collectives(&self, setting: &Setting) -> CollectiveKind {
+        match self {
             Self::Listed(at) => {
                 let spec = &setting.experiment.systems[*at];
                 spec.collectives.unwrap_or_else(|| collectives_of(&spec.kind, false))
             }
             Self::Restless => CollectiveKind::GroupFree,
-        };
-        fabric(kind)
+        }
     }
 }
 
@@ -165,13 +164,12 @@ impl Contest<'_> {
         let (setting, name) = (self.setting, contestant.name(self.setting));
         let failed = |error| VerifyError::Driver { system: name.to_owned(), error };
         let mut system = contestant.system(setting, self.workload, self.seed)?;
-        let compute: Arc<dyn Compute> = match self.flawed {
-            true => Arc::new(Flawed(Arc::clone(&self.dit))),
-            false => Arc::clone(&self.dit) as Arc<dyn Compute>,
-        };
-        let fabric = contestant.fabric(setting);
+        let ranks = Ranks::start(setting, contestant.collectives(setting), &self.dit, self.seed);
+        let ranks = ranks.map_err(failed)?;
+        let compute = Arc::clone(&ranks.compute);
+        let compute = if self.flawed { Arc::new(Flawed(compute)) } else { compute };
         let options = Options { pin: setting.experiment.real.pin, ..Options::new(setting.world()) };
-        let driver = Driver::new(options, compute, &*fabric);
+        let driver = Driver::new(options, compute, ranks.fabric());
         let dit = Arc::clone(&self.dit);
         let develop = move |done: Completed| (done.request.id, dit.picture(&done).into());
         let mut spool = Spool::start(&tempfile::env::temp_dir(), develop)?;

@@ -3,6 +3,9 @@
 //! A header is its length in four bytes and JSON; it names the lengths of what follows. Both ends run on one machine, so
 //! numbers in raw bytes have its byte order. Invariant: whoever receives a header takes all bytes that it names.
 
+use crate::clock::Clock;
+use flexdit_core::Nanos;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, BufReader, Read as _, Write as _};
@@ -10,6 +13,9 @@ use std::os::unix::net::UnixStream;
 
 /// The longest header. A task has a few hundred bytes; only the list of prebuilt groups is long.
 const HEADER: usize = 16 << 20;
+
+/// How long whoever waits for a message looks for it before it sleeps: waking takes longer than answering.
+const AWAKE: Nanos = Nanos(100_000);
 
 /// Up to so many bytes travel with their header in one call.
 const TOGETHER: usize = 64 << 10;
@@ -58,6 +64,7 @@ impl Line {
     /// If the other end is gone, or says something else.
     pub(super) fn receive<T: DeserializeOwned>(&mut self) -> io::Result<T> {
         let mut length = [0; 4];
+        self.stay_awake();
         self.from.read_exact(&mut length)?;
         let length = u32::from_ne_bytes(length) as usize;
         if length > HEADER {
@@ -67,6 +74,19 @@ impl Line {
         let mut header = vec![0; length];
         self.from.read_exact(&mut header)?;
         Ok(serde_json::from_slice(&header)?)
+    }
+
+    /// Looks for a message for a while, giving way to whoever wants this core, before the read that would sleep.
+    fn stay_awake(&self) {
+        let clock = Clock::start();
+        while self.from.buffer().is_empty() && clock.now() < AWAKE {
+            let mut polled = [PollFd::new(self.from.get_ref(), PollFlags::IN)];
+            // Whatever it is, the read tells.
+            if poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) != Ok(0) {
+                return;
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// Takes bytes that the last header named.

@@ -39,8 +39,11 @@ pub fn kills() {
         let processes = role::start(world, &spec.text(), seed % 4 == 0).expect("a world");
         let mut look = |step: usize, _: &[Event], orders: &[Order]| {
             let launches = |rank: Rank| {
-                let on = |order: &Order| matches!(order, Order::Launch(task) if task.group.contains(&rank));
-                orders.iter().any(on)
+                let is_on = |order: &Order| match order {
+                    Order::Launch(task) => task.group.contains(&rank),
+                    _ => false,
+                };
+                orders.iter().any(is_on)
             };
             strikes.retain(|strike| {
                 let now = step >= strike.step && (!strike.at_launch || launches(strike.rank));

@@ -73,13 +73,16 @@ pub fn start(world: u16, spec: &str, pin: bool) -> Result<Arc<Processes>, StartE
     Processes::start(&settings, local, Arc::new(shared), |_| command(RANK)).map(Arc::new)
 }
 
+/// Told the ordinal of every step of the system, its events and its commands.
+pub type Look<'a> = dyn FnMut(usize, &[Event], &[Order]) + 'a;
+
 /// Sees every step of the system, and may disturb the ranks.
-pub struct Watcher<'a> {
+pub struct Watcher<'a, 'b> {
     pub log: Log,
-    pub look: &'a mut dyn FnMut(usize, &[Event], &[Order]),
+    pub look: &'a mut Look<'b>,
 }
 
-impl Observer for Watcher<'_> {
+impl Observer for Watcher<'_, '_> {
     fn step(&mut self, now: Nanos, events: &[Event], commands: &[Order]) {
         self.log.step(now, events, commands);
         (self.look)(self.log.0.len(), events, commands);
@@ -92,7 +95,7 @@ pub fn run(
     processes: &Arc<Processes>,
     options: Options,
     workload: Workload,
-    look: &mut dyn FnMut(usize, &[Event], &[Order]),
+    look: &mut Look<'_>,
 ) -> Result<Ran, RunError> {
     let compute = Arc::clone(processes) as Arc<dyn Compute>;
     let driver = Driver::new(options, compute, &**processes);

@@ -1,0 +1,95 @@
+//! Ranks that are processes of this program: what they are told, and how they load their models. Linux only.
+//!
+//! Invariant: a process computes with the models, the weights and the seed of the run that starts it.
+
+use super::arithmetic::at;
+use super::communicators::Communicators;
+use crate::campaign::Setting;
+use crate::experiment::{CollectiveKind, Weights};
+use flexdit_core::Rank;
+use flexdit_ranks::dit::{self, Dit, Source};
+use flexdit_ranks::process::{Processes, Settings, SharedWorld, World, serve};
+use flexdit_ranks::{Compute, GroupFree, RunError};
+use serde::{Deserialize, Serialize};
+use std::cell::Cell;
+use std::sync::Arc;
+
+/// What a rank's process computes with.
+#[derive(Debug, Serialize, Deserialize)]
+struct Spec {
+    collectives: CollectiveKind,
+    models: Vec<String>,
+    /// Folders are those of each model, in the models' order.
+    weights: Vec<Weights>,
+    seed: u64,
+}
+
+/// Starts a process for every rank; each has loaded its models and found the others when this returns.
+pub(super) fn start(
+    setting: &Setting,
+    collectives: CollectiveKind,
+    local: Arc<dyn Compute>,
+    seed: u64,
+) -> Result<Processes, RunError> {
+    let refused = |error: &dyn std::fmt::Display| RunError::World(error.to_string());
+    let size = setting.world();
+    let world: Arc<dyn World> = match collectives {
+        CollectiveKind::GroupFree => {
+            let world = SharedWorld::new(size, &GroupFree::default());
+            Arc::new(world.map_err(|error| refused(&error))?)
+        }
+        CollectiveKind::Communicators => {
+            Arc::new(Communicators::serve().map_err(|error| refused(&error))?)
+        }
+    };
+    let weights = |name: &str| match &setting.experiment.real.weights {
+        Weights::Seed(seed) => Weights::Seed(*seed),
+        Weights::Folder(folder) => Weights::Folder(at(setting, folder, name)),
+    };
+    let spec = Spec {
+        collectives,
+        models: setting.models.iter().map(|model| model.name.to_owned()).collect(),
+        weights: setting.models.iter().map(|model| weights(model.name)).collect(),
+        seed,
+    };
+    let spec = serde_json::to_string(&spec).map_err(|error| refused(&error))?;
+    let settings = Settings { world: size, pin: setting.experiment.real.pin, spec };
+    let program = std::env::current_exe().map_err(|error| refused(&error))?;
+    let command = |_: Rank| {
+        let mut command = std::process::Command::new(&program);
+        command.arg("rank");
+        command
+    };
+    Processes::start(&settings, local, world, command).map_err(|error| refused(&error))
+}
+
+/// Runs this process as a rank to its end: the program that started it says all it needs to know.
+///
+/// # Errors
+/// If it was not started by a run.
+pub fn rank() -> std::io::Result<()> {
+    let kind = Cell::new(CollectiveKind::GroupFree);
+    let load = |spec: &str| {
+        let spec: Spec = serde_json::from_str(spec).map_err(|error| error.to_string())?;
+        kind.set(spec.collectives);
+        load(spec)
+    };
+    serve(load, |address, rank, world| match kind.get() {
+        CollectiveKind::GroupFree => GroupFree::default().join(address, rank, world),
+        CollectiveKind::Communicators => Communicators::default().join(address, rank, world),
+    })
+}
+
+fn load(spec: Spec) -> Result<Arc<dyn Compute>, String> {
+    let Spec { models, weights, seed, .. } = spec;
+    let source = |(name, weights): (&String, Weights)| {
+        let weights = match weights {
+            Weights::Seed(seed) => dit::Weights::Seeded(seed),
+            Weights::Folder(folder) => dit::Weights::Folder(folder),
+        };
+        Source::preset(name, weights)
+    };
+    let sources: Result<Vec<Source>, _> = models.iter().zip(weights).map(source).collect();
+    let loaded = sources.and_then(|sources| Dit::load(&sources, seed));
+    Ok(Arc::new(loaded.map_err(|error| error.to_string())?))
+}
