@@ -42,14 +42,35 @@ impl WithSimd for Chains {
     }
 }
 
-/// Operations a second of this core, a multiply-add counting two.
-pub fn limit() -> f64 {
-    const ROUNDS: usize = 2_000_000;
-    let mut lanes = 0;
-    let seconds = best(5, &mut || {
-        let (sum, width) = Arch::new().dispatch(Chains(ROUNDS));
-        std::hint::black_box(sum);
-        lanes = width;
-    });
-    (2 * ROUNDS * CHAINS * lanes) as f64 / seconds
+/// Operations a second of this core in one probe of some milliseconds, a multiply-add counting two.
+fn probe() -> f64 {
+    const ROUNDS: usize = 400_000;
+    let begin = cpu_seconds();
+    let (sum, lanes) = Arch::new().dispatch(Chains(ROUNDS));
+    std::hint::black_box(sum);
+    (2 * ROUNDS * CHAINS * lanes) as f64 / (cpu_seconds() - begin)
+}
+
+/// A rate and its share of the core's limit: medians of `runs` pairs, each a run between two probes.
+///
+/// Neighbours on the host slow the core by the second, so a limit that is measured once and a best time that is measured
+/// later are of two machines; a pair is not.
+pub fn paired(runs: usize, operations: f64, run: &mut dyn FnMut()) -> [f64; 2] {
+    run();
+    let mut before = probe();
+    let mut pair = || {
+        let begin = cpu_seconds();
+        run();
+        let rate = operations / (cpu_seconds() - begin);
+        let after = probe();
+        let share = rate / before.midpoint(after);
+        before = after;
+        [rate, share]
+    };
+    let pairs: Vec<[f64; 2]> = (0..runs).map(|_| pair()).collect();
+    [0, 1].map(|which| {
+        let mut values: Vec<f64> = pairs.iter().map(|pair| pair[which]).collect();
+        values.sort_by(f64::total_cmp);
+        values[runs / 2]
+    })
 }

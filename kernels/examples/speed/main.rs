@@ -3,8 +3,8 @@
 //!
 //! `cargo run --release -p flexdit-kernels --example speed` prints all; `speed product`, `speed attention` and
 //! `speed block` one part; `speed seconds FAMILY HEADS DIM TOKENS TEXT LAYERS` one time, for comparisons. Times are CPU
-//! times of this thread, the best of several runs, so other programs' time slices do not count; their use of caches
-//! and memory does.
+//! times of this thread, so other programs' time slices do not count; their use of caches and memory does. Runs
+//! alternate with probes of the limit; shares are medians of pairs, times the best of several runs.
 
 mod limit;
 
@@ -12,7 +12,10 @@ use flexdit_kernels::cpu::{Heads, Linear, Scratch, attention};
 use flexdit_kernels::model::{Config, Family, Input, Model, Parallel, Seeded};
 use flexdit_kernels::random::Stream;
 use flexdit_kernels::{DType, View, ViewMut};
-use limit::{best, limit};
+use limit::{best, paired};
+
+/// Pairs of which a share is the median.
+const PAIRS: usize = 11;
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -47,11 +50,8 @@ fn numbers(words: &[&str]) -> Option<[usize; 5]> {
 
 /// One line: what, its share of the limit, and the rate.
 fn report(what: &str, operations: f64, mut run: impl FnMut()) {
-    let before = limit();
-    let seconds = best(5, &mut run);
-    let limit = before.max(limit());
-    let rate = operations / seconds;
-    println!("{what:48} {:5.3} of the limit  {:6.1} GFLOP/s (measured)", rate / limit, rate / 1e9);
+    let [rate, share] = paired(PAIRS, operations, &mut run);
+    println!("{what:48} {share:5.3} of the limit  {:6.1} GFLOP/s (measured)", rate / 1e9);
 }
 
 /// Linear layers at the shapes of transformer blocks.
