@@ -24,6 +24,14 @@ impl Scratch {
         self.free.push(buffer);
     }
 
+    /// Drops buffers, the smallest first, until at most so many bytes are held.
+    pub fn shed(&mut self, bytes: u64) {
+        self.free.sort_unstable_by_key(|free| std::cmp::Reverse(free.capacity()));
+        while self.bytes() as u64 > bytes {
+            self.free.pop();
+        }
+    }
+
     /// Bytes held for later use.
     pub fn bytes(&self) -> usize {
         self.free.iter().map(|free| free.capacity() * size_of::<f32>()).sum()
@@ -44,5 +52,10 @@ mod tests {
         let again = scratch.take(5);
         assert_eq!(again.as_ptr(), at);
         assert!(scratch.bytes() >= 4000);
+        scratch.give(again);
+        scratch.shed(4000);
+        assert_eq!(scratch.bytes(), 4000);
+        scratch.shed(3999);
+        assert_eq!(scratch.bytes(), 0);
     }
 }

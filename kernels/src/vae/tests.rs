@@ -168,7 +168,7 @@ fn decoding_holds_no_more_memory_than_foretold() {
         let picture = decoder.decode(&latents, &split, &mut Alone, &mut scratch).expect("fits");
         let bytes = (scratch.bytes() + size_of_val(picture.data())) as u64;
         let foretold = config.decode_bytes(frames, rows, rows, columns);
-        assert!(bytes <= foretold && bytes > foretold / 4, "{bytes} of {foretold}");
+        assert!(bytes <= foretold && foretold * 2 < bytes * 3, "{bytes} of {foretold}");
     }
 }
 

@@ -140,7 +140,7 @@ fn a_run_takes_the_memory_that_was_foretold() {
             let taken = peak.saturating_sub(least);
             let what = format!("{taken} of {foretold}, {shape:?} on {world}");
             println!("{what}; artifacts {artifacts}");
-            assert!(taken <= foretold && taken > foretold / 4, "{what}");
+            assert!(taken <= foretold && foretold * 2 < taken * 3, "{what}");
             for rank in 0..world {
                 let kept = dit.scratch_bytes(Rank(rank)).0;
                 assert!(kept <= memory.rank, "{kept} kept of {}, {shape:?}", memory.rank);

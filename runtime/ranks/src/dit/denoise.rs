@@ -60,7 +60,7 @@ impl Dit {
     ) -> Result<Output, ComputeError> {
         let shape = &job.request.shape;
         let (model, grid) = (self.model(shape)?, self.grid(shape)?);
-        let mut kept = self.scratch_of(job.rank);
+        let mut kept = self.scratch_of(job);
         let scratch = &mut kept.scratch;
         let texts = embeddings(model, job.whole(0), branches(shape))?;
         let context = Context { with: &texts[0], without: texts.get(1) };

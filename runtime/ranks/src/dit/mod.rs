@@ -84,7 +84,7 @@ impl Model {
 pub struct Dit {
     models: Arc<[Model]>,
     seed: u64,
-    scratch: Vec<Mutex<Scratch>>,
+    slots: Vec<Mutex<Slot>>,
 }
 
 impl fmt::Debug for Dit {
@@ -94,18 +94,36 @@ impl fmt::Debug for Dit {
     }
 }
 
-/// A rank's buffers during a task; they go back at its end.
+/// What a rank keeps between tasks.
+#[derive(Debug, Default)]
+struct Slot {
+    scratch: Scratch,
+    /// What was foretold of the hungriest of its tasks.
+    foretold: u64,
+}
+
+/// A rank's buffers during a task; they go back at its end, no more of them than was foretold of any of its tasks.
 struct Kept<'a> {
     dit: &'a Dit,
     rank: Rank,
+    shape: Shape,
+    parallelism: Parallelism,
+    /// Bytes at the task's begin.
+    begin: usize,
     scratch: Scratch,
 }
 
 impl Drop for Kept<'_> {
     fn drop(&mut self) {
         let mut slot = self.dit.slot(self.rank);
-        if slot.bytes() <= self.scratch.bytes() {
-            *slot = std::mem::take(&mut self.scratch);
+        // Only seldom: buffers soon fit all tasks.
+        if self.scratch.bytes() > self.begin {
+            let memory = self.dit.memory(&self.shape, self.parallelism);
+            slot.foretold = slot.foretold.max(memory.map_or(0, |memory| memory.rank));
+            self.scratch.shed(slot.foretold);
+        }
+        if slot.scratch.bytes() <= self.scratch.bytes() {
+            slot.scratch = std::mem::take(&mut self.scratch);
         }
     }
 }
@@ -121,7 +139,7 @@ fn mix(value: u64) -> u64 {
 }
 
 /// Buffers of every rank that a world may have.
-fn empty() -> Vec<Mutex<Scratch>> {
+fn empty() -> Vec<Mutex<Slot>> {
     (0..Group::MAX).map(|_| Mutex::default()).collect()
 }
 
@@ -143,12 +161,12 @@ impl Dit {
     /// [`DitError::Load`] with the model's name and what the kernels say of its configuration or its weights.
     pub fn load(sources: &[Source], seed: u64) -> Result<Self, DitError> {
         let models = sources.iter().map(Source::load).collect::<Result<_, _>>()?;
-        Ok(Self { models, seed, scratch: empty() })
+        Ok(Self { models, seed, slots: empty() })
     }
 
     /// The same models for a run of another seed, with buffers of its own.
     pub fn for_seed(&self, seed: u64) -> Self {
-        Self { models: Arc::clone(&self.models), seed, scratch: empty() }
+        Self { models: Arc::clone(&self.models), seed, slots: empty() }
     }
 
     /// The seed of a request's noise: what a picture's metadata names.
@@ -207,7 +225,7 @@ impl Dit {
 
     /// Bytes of buffers that a rank keeps for its next task: the most that its tasks have used at one time.
     pub fn scratch_bytes(&self, rank: Rank) -> Bytes {
-        Bytes(self.slot(rank).bytes() as u64)
+        Bytes(self.slot(rank).scratch.bytes() as u64)
     }
 
     /// The model of a shape.
@@ -215,13 +233,15 @@ impl Dit {
         self.models.get(shape.model.index()).ok_or(DitError::Unknown(shape.model))
     }
 
-    fn slot(&self, rank: Rank) -> MutexGuard<'_, Scratch> {
-        self.scratch[rank.index()].lock().unwrap_or_else(PoisonError::into_inner)
+    fn slot(&self, rank: Rank) -> MutexGuard<'_, Slot> {
+        self.slots[rank.index()].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A rank's buffers, taken out: nobody waits for a lock while others wait for him, also if two drivers share the models.
-    fn scratch_of(&self, rank: Rank) -> Kept<'_> {
-        Kept { dit: self, rank, scratch: std::mem::take(&mut *self.slot(rank)) }
+    fn scratch_of(&self, job: &Job<'_>) -> Kept<'_> {
+        let scratch = std::mem::take(&mut self.slot(job.rank).scratch);
+        let (shape, parallelism) = (job.request.shape, job.task.parallelism);
+        Kept { dit: self, rank: job.rank, shape, parallelism, begin: scratch.bytes(), scratch }
     }
 
     /// Latent tokens along frames, rows and columns.

@@ -14,7 +14,7 @@ impl Dit {
     pub(super) fn encode(&self, job: &Job<'_>) -> Result<Output, ComputeError> {
         let rows = self.initial(job.request, job.tokens, job.memory())?;
         let model = self.model(&job.request.shape)?;
-        let mut kept = self.scratch_of(job.rank);
+        let mut kept = self.scratch_of(job);
         let scratch = &mut kept.scratch;
         let bytes = job.state.whole[0].bytes;
         let mut whole = job.zeroed(bytes)?;
@@ -35,7 +35,7 @@ impl Dit {
     ) -> Result<Output, ComputeError> {
         let shape = &job.request.shape;
         let (model, grid) = (self.model(shape)?, self.grid(shape)?);
-        let mut kept = self.scratch_of(job.rank);
+        let mut kept = self.scratch_of(job);
         let scratch = &mut kept.scratch;
         let patches = usize::from(job.task.parallelism.patch);
         let (first, index) = (job.index / patches * patches, job.index % patches);
