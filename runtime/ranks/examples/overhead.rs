@@ -221,7 +221,7 @@ fn wakes() {
     std::thread::scope(|scope| {
         scope.spawn(move || {
             for _ in 0..TIMES {
-                std::thread::sleep(std::time::Duration::from_millis(2));
+                std::thread::park_timeout(std::time::Duration::from_millis(2));
                 to.send(clock.now()).expect("somebody listens");
             }
         });
