@@ -135,7 +135,7 @@ fn ranks(run: &Child) -> Vec<(u32, u64)> {
 /// Looks at the ranks of a run until each has worked for so many ticks, at most a bounded number of times.
 fn at_work(run: &Child, count: usize, ticks: u64) -> Vec<u32> {
     let mut found = Vec::new();
-    let all = (0..200_000).any(|_| {
+    let all = (0..20_000).any(|_| {
         std::thread::yield_now();
         found = ranks(run);
         found.len() == count && found.iter().all(|(_, time)| *time >= ticks)
@@ -149,21 +149,21 @@ fn signal(name: &str, process: u32) {
     assert!(status.success());
 }
 
-/// A rank is killed while all work; the others complete every request.
-fn kill_one(system: &str) {
+/// A rank is killed while all work; the others complete every request, with the pictures that threads make.
+fn kill_one(world: usize, system: &str) {
     let folder = tempfile::tempdir().unwrap();
     let from = EXPERIMENT.find("systems:").unwrap();
     let systems = format!("systems:\n  - {system}\n");
     let changes = [
         (&EXPERIMENT[from..], &*systems),
-        ("requests: 12", "requests: 600"),
-        ("world: 2", "world: 3"),
+        ("requests: 12", "requests: 400"),
+        ("world: 2", &*format!("world: {world}")),
     ];
     write(folder.path(), &changes);
-    let args = ["run", "apart.yaml", "--engine", "cpu", "--log", "--out", "out"];
+    let args = ["run", "apart.yaml", "--engine", "cpu", "--save-images", "apart", "--out", "out"];
     let mut command = program(folder.path(), &args);
     let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let ranks = at_work(&run, 3, 20);
+    let ranks = at_work(&run, world, 20);
     signal("-KILL", ranks[1]);
     let output = run.wait_with_output().unwrap();
     let (out, error) =
@@ -183,18 +183,33 @@ fn kill_one(system: &str) {
     let mut lines = summary.lines().map(|line| line.split(',').collect::<Vec<_>>());
     let (columns, cells) = (lines.next().unwrap(), lines.next().unwrap());
     let cell = |name: &str| cells[columns.iter().position(|column| *column == name).unwrap()];
-    assert_eq!((cell("requests"), cell("completed")), ("600", "600"), "{summary}");
+    assert_eq!((cell("requests"), cell("completed")), ("400", "400"), "{summary}");
+    let args = ["run", "apart.yaml", "--engine", "cpu", "--set", "real.ranks=threads"];
+    let args = [&args[..], &["--save-images", "threads", "--out", "out-threads"]].concat();
+    let (code, out, error) = flexdit(folder.path(), &args);
+    assert_eq!(code, 0, "{out}{error}");
+    let [apart, threads] = ["apart", "threads"].map(|name| checksums(&folder.path().join(name)));
+    assert!(apart.len() == 400 && apart == threads, "{system}: pictures differ");
 }
 
 #[test]
 fn a_run_outlives_a_rank_that_is_killed_and_says_so() {
-    kill_one("{name: elastic, elastic: {policy: edf-best-fit}}");
+    kill_one(3, "{name: elastic, elastic: {policy: edf-best-fit}}");
 }
 
 #[test]
 fn communicators_and_fixed_groups_outlive_a_rank_that_is_killed() {
-    kill_one("{name: one, collectives: communicators, elastic: {policy: edf-best-fit}}");
-    kill_one("{name: fixed, fixed-pipeline: {degree: 1}}");
+    kill_one(3, "{name: one, collectives: communicators, elastic: {policy: edf-best-fit}}");
+    kill_one(4, "{name: fixed, fixed-pipeline: {degree: 2}}");
+}
+
+#[test]
+fn nobody_is_a_rank_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = program(folder.path(), &["rank"]).stdin(Stdio::null()).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("standard input is no connection to a driver"), "{error}");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use crate::clock::Clock;
 use flexdit_core::Nanos;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, BufReader, Read as _, Write as _};
@@ -16,6 +17,9 @@ const HEADER: usize = 16 << 20;
 
 /// How long whoever waits for a message looks for it before it sleeps: waking takes longer than answering.
 const AWAKE: Nanos = Nanos(100_000);
+
+/// Bytes that may wait for the other end: whoever sends goes on, and does not take turns with who reads.
+const BUFFER: usize = 1 << 20;
 
 /// Up to so many bytes travel with their header in one call.
 const TOGETHER: usize = 64 << 10;
@@ -29,6 +33,8 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn new(stream: UnixStream) -> Self {
+        // A system that grants less moves the same bytes in more turns.
+        let _ = set_socket_send_buffer_size(&stream, BUFFER);
         Self { from: BufReader::with_capacity(TOGETHER, stream), out: Vec::new() }
     }
 

@@ -39,6 +39,11 @@ pub fn serve(
     join: impl FnOnce(&str, Rank, u16) -> Result<Box<dyn Groups>, CommError>,
 ) -> io::Result<()> {
     let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    if let Err(error) = stream.peer_addr() {
+        let what =
+            format!("standard input is no connection to a driver, which starts ranks: {error}");
+        return Err(io::Error::new(error.kind(), what));
+    }
     watch(stream.try_clone()?.into())?;
     let line = RefCell::new(Line::new(stream));
     let hear = || line.borrow_mut().receive::<Down>();
