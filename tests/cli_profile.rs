@@ -1,5 +1,6 @@
 //! `flexdit profile`: what the file says, resumption, refusals. Never how long anything takes.
 
+use flexdit::experiment::CollectiveKind;
 use flexdit::profile::{self, ProfileFile};
 use std::path::Path;
 use std::process::Command;
@@ -77,6 +78,18 @@ fn a_profile_prices_every_stage_size_and_layout_and_says_how_it_was_measured() {
     assert!(spreads.clone().all(|s| s.n >= 2 && s.p10 <= s.p50 && s.p50 <= s.p90));
     let left: Vec<_> = std::fs::read_dir(folder.path()).expect("readable").collect();
     assert_eq!(left.len(), 1, "nothing else is left behind");
+}
+
+#[test]
+fn a_profile_on_communicators_says_so_and_prices_no_forming_of_groups() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let args = ["--collectives", "communicators", "--out", "p.yaml"];
+    let (code, _, error) = tiny(folder.path(), &args);
+    assert_eq!(code, 0, "{error}");
+    let file = read(&folder.path().join("p.yaml"));
+    let measured = file.measured.expect("says on what");
+    assert_eq!(measured.collectives, CollectiveKind::Communicators);
+    assert_eq!(file.charges.expect("measured").group_setup, []);
 }
 
 #[test]

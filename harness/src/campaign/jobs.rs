@@ -395,7 +395,8 @@ impl Runner<'_> {
             Some(logger) => &mut **logger,
             None => &mut nothing,
         };
-        let charged = Charged { prices: setting.book.clone(), from_book: true, charges };
+        let prices = setting.book.clone();
+        let charged = Charged { prices, from_book: true, times: None, charges };
         let run = simulate(setting, workload, system, &key, &charged, kept.recorder, also);
         logger.map(RunLog::finish).transpose()?;
         (self.options.progress)(self.total);

@@ -9,7 +9,7 @@ use crate::workload::Workload;
 use flexdit_core::cost::CostModel;
 use flexdit_core::migration::StateSpec;
 use flexdit_core::{Bytes, Command, Event, Nanos, Parallelism, Shape, Stage};
-use flexdit_sim::{Charges, Observer, SimError, Simulation};
+use flexdit_sim::{Charges, Observer, SimError, Simulation, TaskTimes};
 use std::sync::Arc;
 
 /// Which run this is.
@@ -44,6 +44,8 @@ pub struct Charged<'a> {
     pub prices: Arc<dyn CostModel>,
     /// Whether they are those of the setting's book, on which lower bounds rest.
     pub from_book: bool,
+    /// What single tasks take instead, where that is known.
+    pub times: Option<Arc<dyn TaskTimes>>,
     /// What comes on top.
     pub charges: &'a Charges,
 }
@@ -78,6 +80,10 @@ pub fn simulate(
         setting.faults.clone(),
         key.seed,
     );
+    let run = match &charged.times {
+        Some(times) => run.with_times(Arc::clone(times)),
+        None => run,
+    };
     let outcome = run.run(&mut tee)?;
     Ok(tee.recorder.finish(RunInfo {
         system: key.system.to_owned(),

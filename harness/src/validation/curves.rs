@@ -15,7 +15,7 @@ pub struct Curve {
     pub real: Cdf,
     /// *Simulated*.
     pub simulated: Cdf,
-    /// *Derived*: simulated at the real runs' own stage times.
+    /// *Derived*: simulated at the times that the real runs' own tasks took.
     pub hindsight: Cdf,
 }
 

@@ -8,6 +8,7 @@ mod csv;
 mod curves;
 mod origin;
 mod origin_tables;
+mod own;
 mod pairs;
 mod pictures;
 mod prices;

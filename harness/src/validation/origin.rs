@@ -202,6 +202,7 @@ mod tests {
             request: RequestId(0),
             stage,
             layout: Parallelism::SINGLE,
+            first_step: 0,
             steps,
             time: Nanos(time),
             launch: Nanos::ZERO,

@@ -10,8 +10,9 @@ use flexdit_sim::{Charges, GroupSetup};
 
 const WORK: &str = "Prices are held against what the same tasks took in the real runs. What is off here is off before any queue \
                     makes more of it; it is the machine's drift, or tasks that are dearer or cheaper in runs than in tours. The \
-                    simulator's own error, in the first table, is what remains of an error once each run is simulated at its own \
-                    stage times: queueing, charges, control plane. That is hindsight, never a prediction.";
+                    simulator's own error is what remains of an error once each run is simulated with every step at the time that it \
+                    took in the run itself (at the run's mean, where the simulated system ran it at another layout): queueing, \
+                    charges, control plane. That is hindsight, never a prediction.";
 
 const STAGES: &str =
     "Times of stages in the real runs against their prices (ms; a step, or a whole other stage)";

@@ -1,6 +1,7 @@
 //! Every real run with its two simulated ones: at the prices that were there beforehand or around it, and at its own.
 
-use super::prices::{TaskPrices, charged};
+use super::own::OwnTimes;
+use super::prices::charged;
 use super::session::{KEPT, Ran, Session};
 use super::tours::Tours;
 use crate::campaign::{Builder, Charged, RunError, RunKey, Setting, simulate};
@@ -25,12 +26,12 @@ pub struct Pair {
     pub charges: Charges,
     /// *Simulated*.
     pub simulated: Vec<Summary>,
-    /// *Derived*: simulated at the real run's own stage times.
+    /// *Derived*: simulated at the times that the real run's own tasks took.
     pub hindsight: Vec<Summary>,
     /// *Measured*.
     pub real: Vec<Summary>,
-    /// Stage times that the simulation in hindsight used and the real run had none of.
-    pub borrowed: usize,
+    /// Tasks in the simulation in hindsight with a step that the real run did not do at their layout.
+    pub elsewhere: usize,
 }
 
 /// A pair with its records and prices.
@@ -56,12 +57,11 @@ pub(super) fn simulated(
     let setting = session.setting;
     let (prices, charges, fewest) = priced(session, tours, run)?;
     let from_book = tours.is_none();
-    let ours =
-        virtually(session, run, &Charged { prices: prices.clone(), from_book, charges: &charges })?;
-    let requests = &session.workloads[run.seed].requests;
-    let shape_of = |request: flexdit_core::RequestId| requests[request.index()].shape;
-    let own = Arc::new(TaskPrices::of_run(&run.tasks, shape_of, prices.clone()));
-    let charged = Charged { prices: own.clone(), from_book: false, charges: &charges };
+    let charged = Charged { prices: prices.clone(), from_book, times: None, charges: &charges };
+    let ours = virtually(session, run, &charged)?;
+    let shapes = session.workloads[run.seed].requests.iter().map(|request| request.shape).collect();
+    let own = Arc::new(OwnTimes::new(&run.tasks, shapes, prices.clone()));
+    let charged = Charged { times: Some(own.clone()), from_book: false, ..charged };
     let hindsight = virtually(session, run, &charged)?;
     let names: Vec<String> =
         session.workloads[run.seed].classes.iter().map(|c| c.name.clone()).collect();
@@ -77,7 +77,7 @@ pub(super) fn simulated(
         simulated: rows(&ours),
         hindsight: rows(&hindsight),
         real: rows(&run.record),
-        borrowed: own.borrowed(),
+        elsewhere: own.elsewhere(),
         charges,
     };
     Ok(Full { pair, simulated: ours, hindsight, prices, fewest })

@@ -1,15 +1,14 @@
 //! What virtual time charges a run: prices by exact shape and layout, and charges, from tours or from a run's own tasks.
 //!
-//! Invariant: a price that nobody sampled is none, or is borrowed and counted.
+//! Invariant: a price that nobody sampled is none, or that of whoever was named to stand in.
 
 use crate::profile::ChargesSpec;
 use crate::profile::measure::{Passed, TaskSample, price};
 use flexdit_core::cost::{CostModel, Price, Provenance};
-use flexdit_core::{Nanos, Parallelism, RequestId, Shape, Stage};
+use flexdit_core::{Nanos, Parallelism, Shape, Stage};
 use flexdit_sim::{Charges, GroupSetup, MigrationCharge, Occupies};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What is priced: a shape without its number of steps, a stage, a layout.
 pub(super) type Key = (Shape, Stage, Parallelism);
@@ -32,7 +31,6 @@ pub(super) struct TaskPrices {
     known: BTreeMap<Key, Nanos>,
     fewest: usize,
     otherwise: Option<Arc<dyn CostModel>>,
-    borrowed: AtomicUsize,
 }
 
 impl TaskPrices {
@@ -58,26 +56,16 @@ impl TaskPrices {
         self.fewest
     }
 
-    /// Means of a run's own tasks, none left out: simulated at them, the run's work adds up to what it took. What the run had no
-    /// task of is borrowed from `otherwise`.
-    pub fn of_run(
-        tasks: &[TaskSample],
-        shape_of: impl Fn(RequestId) -> Shape,
-        otherwise: Arc<dyn CostModel>,
-    ) -> Self {
+    /// Means of a run's own tasks, none left out; `otherwise` prices what the run had no task of.
+    pub fn of_run(tasks: &[TaskSample], shapes: &[Shape], otherwise: Arc<dyn CostModel>) -> Self {
         let mut sums: BTreeMap<Key, (u64, u64)> = BTreeMap::new();
         for task in tasks {
-            let key = key(&shape_of(task.request), task.stage, task.layout);
+            let key = key(&shapes[task.request.index()], task.stage, task.layout);
             let sum = sums.entry(key).or_default();
             *sum = (sum.0 + task.time.0, sum.1 + u64::from(units(task)));
         }
         let known = sums.into_iter().map(|(key, (time, units))| (key, Nanos(time / units)));
         Self { known: known.collect(), otherwise: Some(otherwise), ..Self::default() }
-    }
-
-    /// How many keys were borrowed so far.
-    pub fn borrowed(&self) -> usize {
-        self.borrowed.load(Ordering::Relaxed)
     }
 
     fn price(
@@ -88,9 +76,7 @@ impl TaskPrices {
         if let Some(&time) = self.known.get(&key) {
             return Some(Price { time, provenance: Provenance::Measured, extrapolated: false });
         }
-        let price = otherwise(&**self.otherwise.as_ref()?)?;
-        self.borrowed.fetch_add(1, Ordering::Relaxed);
-        Some(price)
+        otherwise(&**self.otherwise.as_ref()?)
     }
 }
 
@@ -165,6 +151,7 @@ mod tests {
     use crate::profile::measure::Samples;
     use crate::profile::{CopySpec, SetupSpec};
     use crate::quantity::{Bandwidth, Duration};
+    use flexdit_core::RequestId;
 
     fn shape(height: u32, steps: u32) -> Shape {
         Shape { height, steps, ..Shape::default() }
@@ -175,6 +162,7 @@ mod tests {
             request: RequestId(0),
             stage,
             layout,
+            first_step: 0,
             steps,
             time: Nanos(time),
             launch: Nanos::ZERO,
@@ -201,11 +189,11 @@ mod tests {
         assert_eq!(time(tours.decode(&shape(8, 9), 2)), Some(5));
         assert_eq!(time(tours.decode(&shape(8, 9), 1)), None);
         assert_eq!(time(tours.encode(&shape(16, 9))), None);
-        // A mean of steps, not of tasks; and what it never did is borrowed.
-        let own = TaskPrices::of_run(&tasks[1..3], |_| shape(8, 3), Arc::new(tours));
-        assert_eq!((time(own.step(&shape(8, 3), pair)), own.borrowed()), (Some(12), 0));
-        assert_eq!((time(own.encode(&shape(8, 3))), own.borrowed()), (Some(7), 1));
-        assert_eq!((time(own.decode(&shape(8, 3), 1)), own.borrowed()), (None, 1));
+        // A mean of steps, not of tasks; and tours for what it never did.
+        let own = TaskPrices::of_run(&tasks[1..3], &[shape(8, 3)], Arc::new(tours));
+        assert_eq!(time(own.step(&shape(8, 3), pair)), Some(12));
+        assert_eq!(time(own.encode(&shape(8, 3))), Some(7));
+        assert_eq!(time(own.decode(&shape(8, 3), 1)), None);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct Row {
     pub error: Option<f64>,
     /// Its interval.
     pub error_range: Option<(f64, f64)>,
-    /// What is left of the error where each run is simulated at its own stage times, *derived*.
+    /// What is left of the error where each run is simulated at its own tasks' times, *derived*.
     pub own: Option<f64>,
     /// Its interval.
     pub own_range: Option<(f64, f64)>,
@@ -157,8 +157,8 @@ mod tests {
                 ..Summary::default()
             }]
         });
-        let (system, charges, borrowed) = ("one".to_owned(), Charges::free(), 0);
-        Pair { repeat, system, seed, charges, simulated, hindsight, real, borrowed }
+        let (system, charges, elsewhere) = ("one".to_owned(), Charges::free(), 0);
+        Pair { repeat, system, seed, charges, simulated, hindsight, real, elsewhere }
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod cancel;
 use crate::charges::{Charges, Occupies};
 use crate::faults::{FaultModel, FaultPlan};
 use crate::inbox::{Inboxes, Item};
-use crate::timing::Timing;
+use crate::timing::{TaskTimes, Timing};
 use flexdit_core::cost::CostModel;
 use flexdit_core::{
     Arrivals, Cancellations, Command, Counters, Event, FailReason, Nanos, Observer, Parallelism,
@@ -113,6 +113,13 @@ impl<'a> Simulation<'a> {
             down: 0,
             group_setups: 0,
         }
+    }
+
+    /// The same run with the times of single tasks, where they are known, instead of prices.
+    #[must_use]
+    pub fn with_times(mut self, times: Arc<dyn TaskTimes>) -> Self {
+        self.timing.set_times(times);
+        self
     }
 
     /// Runs until every request has ended.

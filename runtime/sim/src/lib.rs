@@ -15,4 +15,4 @@ pub use charges::{Charges, GroupSetup, MigrationCharge, Occupies, Stragglers};
 pub use engine::{Outcome, SimError, Simulation};
 pub use faults::{FaultModel, FaultPlan};
 pub use flexdit_core::run::{Observer, Workload};
-pub use timing::Timing;
+pub use timing::{TaskTimes, Timing};

@@ -8,9 +8,16 @@ use flexdit_core::{Group, Nanos, Parallelism, Request, RequestId, Shape, Span, S
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// What single tasks take, where that is known better than by a price for all alike: tasks of a measured run, say.
+pub trait TaskTimes: Send + Sync {
+    /// The computing time of a task; `None` where the cost model's price stands.
+    fn time(&self, task: &Task) -> Option<Nanos>;
+}
+
 /// Prices tasks. Not the scheduler's estimator: the two may hold different tables.
 pub struct Timing {
     cost: Arc<dyn CostModel>,
+    times: Option<Arc<dyn TaskTimes>>,
     charges: Charges,
     noise: Noise,
     setups: Setups,
@@ -55,7 +62,12 @@ impl Timing {
         let noise = Noise::new(seed, charges.jitter, charges.stragglers.clone());
         let setups =
             Setups::new(charges.group_setup, charges.group_setup_by_degree.clone(), prebuilt);
-        Self { cost, charges, noise, setups, shapes, shape_of, extrapolated: false }
+        Self { cost, times: None, charges, noise, setups, shapes, shape_of, extrapolated: false }
+    }
+
+    /// Tasks take these times where they are known; noise does not touch them.
+    pub fn set_times(&mut self, times: Arc<dyn TaskTimes>) {
+        self.times = Some(times);
     }
 
     /// What is charged beside stage times.
@@ -80,8 +92,13 @@ impl Timing {
 
     /// Price of a task that is about to start; `None` when the profile has no such layout.
     pub(crate) fn charge(&mut self, task: &Task) -> Option<Charge> {
-        let unit = self.stage_time(task.request, task.stage, task.parallelism)?;
-        let compute = self.noise.time(task, unit);
+        let compute = match self.times.as_ref().and_then(|times| times.time(task)) {
+            Some(time) => time,
+            None => {
+                let unit = self.stage_time(task.request, task.stage, task.parallelism)?;
+                self.noise.time(task, unit)
+            }
+        };
         let setup = self.setups.charge(task);
         // Profiles price groups within one node.
         self.extrapolated |= !self.charges.one_node(task.active());

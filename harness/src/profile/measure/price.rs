@@ -170,6 +170,7 @@ mod tests {
             request: RequestId(0),
             stage: Stage::Denoise,
             layout,
+            first_step: 0,
             steps: 1,
             time: Nanos(1),
             launch: Nanos(30),

@@ -19,6 +19,8 @@ pub struct TaskSample {
     pub stage: Stage,
     /// How it was split.
     pub layout: Parallelism,
+    /// The first of its denoising steps; 0 in other stages.
+    pub first_step: u32,
     /// Denoising steps; 0 in other stages.
     pub steps: u32,
     /// Computing and publishing, without launch and forming of groups.
@@ -55,6 +57,7 @@ struct Open {
     counts: bool,
     stage: Stage,
     layout: Parallelism,
+    first_step: u32,
     steps: u32,
     left: usize,
     /// Ranks that compute: held ones only wait.
@@ -134,6 +137,7 @@ impl Sampler {
             request: open.request,
             stage: open.stage,
             layout: open.layout,
+            first_step: open.first_step,
             steps: open.steps,
             time: (ended - span.started).saturating_sub(beside),
             launch: span.launch,
@@ -190,6 +194,7 @@ impl Observer for Sampler {
                         },
                         stage: task.stage,
                         layout: task.parallelism,
+                        first_step: task.first_step,
                         steps: task.steps,
                         left: task.group.len(),
                         active: task.active().into(),

@@ -189,3 +189,27 @@ fn a_cancelled_request_stops_at_the_next_step_boundary() {
         assert_eq!((end.0, finished), expected, "cancelled at {at}");
     }
 }
+
+/// Knows what denoising takes.
+struct Known;
+
+impl TaskTimes for Known {
+    fn time(&self, task: &Task) -> Option<Nanos> {
+        (task.stage == Stage::Denoise).then_some(Nanos(40))
+    }
+}
+
+#[test]
+fn times_of_single_tasks_stand_before_prices() {
+    let end = |times: Option<Arc<dyn TaskTimes>>| {
+        let (mut chain, faults) = (Chain::default(), FaultModel::default());
+        let (cost, charges) = (Arc::new(Flat), Charges::free());
+        let run = Simulation::new(&mut chain, 1, arriving(&[0]), cost, charges, faults, 1);
+        let run = match times {
+            Some(times) => run.with_times(times),
+            None => run,
+        };
+        run.run(&mut ()).expect("it ends").end.0
+    };
+    assert_eq!((end(None), end(Some(Arc::new(Known)))), (600, 140));
+}
