@@ -7,7 +7,7 @@ use flexdit::input::InputError;
 use flexdit::metrics::RecorderOptions;
 use flexdit::picture::SaveImages;
 use flexdit::publish::{self, Check, FolderLog};
-use flexdit::real::{Interrupt, RealOptions, Results};
+use flexdit::real::{Interrupt, RealOptions, RealRuns, Results};
 use flexdit::report;
 use flexdit::results::{ResultsFolder, remove_on_interrupt, stop_on_interrupt};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -74,6 +74,13 @@ enum Engine {
     Cpu,
 }
 
+/// What decides the exit code.
+struct Verdict {
+    checks: Vec<Check>,
+    /// Whether a run on real ranks ended since nothing could run any more.
+    is_stuck: bool,
+}
+
 /// Runs and reports.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut overrides = args.overrides.clone();
@@ -89,10 +96,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let folder = ResultsFolder::create(&out)?;
     let pictures = pictures(&loaded, args)?;
-    let (written, checks) = execute(&loaded, folder, args, &interrupt, pictures.as_ref())?;
+    let (written, verdict) = execute(&loaded, folder, args, &interrupt, pictures.as_ref())?;
     let pictures = pictures.map(SaveImages::finish).transpose()?;
-    super::print(&text(&written, &checks, pictures.as_deref()))?;
-    let failed = checks.iter().any(|check| !check.holds);
+    super::print(&text(&written, &verdict.checks, pictures.as_deref()))?;
+    let failed = verdict.is_stuck || verdict.checks.iter().any(|check| !check.holds);
     Ok(match (interrupt.is_stopped(), failed) {
         (true, _) => ExitCode::from(super::INTERRUPTED),
         (false, true) => ExitCode::from(super::FAILED),
@@ -117,7 +124,7 @@ fn execute(
     args: &Args,
     interrupt: &Interrupt,
     pictures: Option<&SaveImages<'_>>,
-) -> anyhow::Result<(publish::Written, Vec<Check>)> {
+) -> anyhow::Result<(publish::Written, Verdict)> {
     let start = Instant::now();
     let bar = progress();
     let path = folder.path().to_owned();
@@ -144,10 +151,11 @@ fn execute(
     bar.set_message("writing the report");
     // Half an experiment holds or breaks no promise.
     let checks = if interrupt.is_stopped() { Vec::new() } else { publish::checks(&finished) };
+    let is_stuck = finished.real.as_ref().is_some_and(RealRuns::is_stranded);
     let wall_s = start.elapsed().as_secs_f64();
     let written = pool.install(|| publish::write(folder, loaded, &finished, wall_s, args.trace))?;
     bar.finish_and_clear();
-    Ok((written, checks))
+    Ok((written, Verdict { checks, is_stuck }))
 }
 
 /// Runs on real ranks, named on the bar.

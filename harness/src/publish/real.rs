@@ -61,6 +61,7 @@ pub fn manifest(real: &RealRuns) -> serde_json::Value {
             "cores_of_ranks": cores.collect::<Vec<_>>(),
             "end_ns": outcome.end,
             "interrupted": outcome.interrupted,
+            "stranded": outcome.stranded,
             "unfinished_requests": outcome.unfinished,
             "failed_tasks": outcome.failed_tasks,
             "resets": outcome.resets,

@@ -236,6 +236,11 @@ impl RealRuns {
         rows
     }
 
+    /// Whether a run ended since nothing could run any more.
+    pub fn is_stranded(&self) -> bool {
+        self.runs.iter().any(|run| run.outcome.stranded)
+    }
+
     /// What a reader must know before trusting the figures of a sweep point; one sentence each.
     pub fn warnings(&self, point: usize, asked_to_pin: bool) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -286,14 +291,17 @@ impl RealRun {
     fn warnings(&self) -> Vec<String> {
         let (outcome, mut warnings) = (&self.outcome, Vec::new());
         let name = format!("{}, seed {}", self.system, self.seed);
-        if outcome.interrupted {
-            let left = outcome.unfinished;
+        let left = outcome.unfinished;
+        if outcome.stranded {
+            let left = format!("no rank was left that could take {left} of its requests");
+            warnings.push(format!("{name}: {left}; they count as unfinished."));
+        } else if outcome.interrupted {
             warnings.push(format!("{name}: interrupted with {left} requests unfinished."));
         }
         if outcome.failed_tasks > 0 {
-            let first = outcome.failures.first().map_or("", String::as_str);
-            let count = outcome.failed_tasks;
-            warnings.push(format!("{name}: {count} tasks failed; first: {first}."));
+            let first = outcome.failures.first();
+            let first = first.map_or(String::new(), |first| format!("; first: {first}"));
+            warnings.push(format!("{name}: failed tasks: {}{first}.", outcome.failed_tasks));
         }
         let lost: Vec<String> = outcome.ranks.iter().filter_map(lost_words).collect();
         if !lost.is_empty() {
@@ -342,6 +350,7 @@ mod tests {
             end: Nanos::ZERO,
             counters: Counters::default(),
             interrupted: false,
+            stranded: false,
             unfinished: 0,
             layouts: Vec::new(),
             group_setups: 0,

@@ -86,6 +86,8 @@ pub(super) struct Dispatcher<'a> {
     wake: Option<Nanos>,
     idle_steps: u32,
     pub stopped: bool,
+    /// Whether it stopped since nothing could run any more.
+    is_over: bool,
     pub layouts: BTreeSet<(Shape, Stage, Parallelism)>,
     pub group_setups: u64,
     planning: Histogram,
@@ -131,6 +133,7 @@ impl<'a> Dispatcher<'a> {
             wake: None,
             idle_steps: 0,
             stopped: false,
+            is_over: false,
             layouts: BTreeSet::new(),
             group_setups: 0,
             planning: Histogram::default(),
@@ -193,7 +196,7 @@ impl<'a> Dispatcher<'a> {
                         self.take(message)?;
                     }
                 }
-                None if self.is_stranded() => return Err(self.stranded()),
+                None if self.is_stranded() => return self.strand(),
                 None => {
                     let message = self.messages.recv().await;
                     self.take(message)?;
@@ -272,7 +275,7 @@ impl<'a> Dispatcher<'a> {
         let commands = std::mem::take(&mut self.commands);
         self.execute(&commands)?;
         self.commands = commands;
-        if self.idle_steps > IDLE_STEPS { Err(self.stranded()) } else { Ok(()) }
+        if self.idle_steps > IDLE_STEPS { self.strand() } else { Ok(()) }
     }
 
     /// Adds cancellations and arrivals that are due.
@@ -314,6 +317,15 @@ impl<'a> Dispatcher<'a> {
         self.fleet.is_idle() && self.resets.is_empty() && self.messages.is_empty()
     }
 
+    /// Nothing runs and nothing will. That is how a run ends whose system needs a lost rank; otherwise the system is broken.
+    fn strand(&mut self) -> Result<(), RunError> {
+        if self.fleet.ranks.iter().all(|book| !book.lost) {
+            return Err(self.stranded());
+        }
+        (self.is_over, self.stopped) = (true, true);
+        Ok(())
+    }
+
     fn stranded(&self) -> RunError {
         let left = || self.ended.iter().enumerate().filter(|(_, ended)| !**ended);
         let first: Vec<String> = left().take(10).map(|(i, _)| i.to_string()).collect();
@@ -347,6 +359,7 @@ impl<'a> Dispatcher<'a> {
             end: self.last,
             counters: self.system.counters(),
             interrupted,
+            stranded: self.is_over,
             unfinished: self.unfinished,
             layouts: std::mem::take(&mut self.layouts).into_iter().collect(),
             group_setups: self.group_setups,

@@ -99,8 +99,10 @@ pub struct Outcome {
     pub end: Nanos,
     /// The system's bookkeeping at the end.
     pub counters: Counters,
-    /// Whether the run was stopped before every request had ended: its results are partial.
+    /// Whether the run ended before every request had: its results are partial.
     pub interrupted: bool,
+    /// Whether it ended because nothing could run any more: its system cannot do without a rank that was lost.
+    pub stranded: bool,
     /// Requests that have not ended; 0 unless interrupted.
     pub unfinished: usize,
     /// Every (shape, stage, layout) that ran.
