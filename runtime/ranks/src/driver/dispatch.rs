@@ -115,7 +115,7 @@ impl<'a> Dispatcher<'a> {
             sink,
             messages: driver.messages,
             alarm,
-            polls: cores > usize::from(driver.options.world),
+            polls: cores > fleet.threads,
             fleet,
             inbox: driver.options.inbox,
             clock: Clock::start(),

@@ -31,6 +31,8 @@ pub(super) struct RankBook {
 /// All ranks.
 pub(super) struct Fleet {
     pub ranks: Vec<RankBook>,
+    /// Threads that want a core while all ranks work: two for a rank that does not compute on its own.
+    pub threads: usize,
 }
 
 impl Fleet {
@@ -40,6 +42,8 @@ impl Fleet {
         let refused = |error: &dyn std::error::Error| RunError::World(error.to_string());
         let groups = driver.fabric.ranks(options.world).map_err(|error| refused(&error))?;
         let prebuilt: Arc<[Group]> = prebuilt.into();
+        let apart = groups.iter().filter(|groups| groups.pinned().is_some()).count();
+        let threads = groups.len() + apart;
         let mut ranks = Vec::with_capacity(groups.len());
         for (index, groups) in groups.into_iter().enumerate() {
             let rank = Rank(index as u16);
@@ -73,7 +77,7 @@ impl Fleet {
                 withheld: Vec::new(),
             });
         }
-        Ok(Self { ranks })
+        Ok(Self { ranks, threads })
     }
 
     pub(super) fn get(&mut self, rank: Rank) -> &mut RankBook {
