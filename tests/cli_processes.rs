@@ -205,6 +205,32 @@ fn communicators_and_fixed_groups_outlive_a_rank_that_is_killed() {
 }
 
 #[test]
+fn a_fixed_group_that_loses_a_rank_ends_its_run_and_the_next_system_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let from = EXPERIMENT.find("systems:").unwrap();
+    let systems = "systems:\n  - {name: fixed, fixed-pipeline: {degree: 2}}\n  - {name: elastic, elastic: {policy: edf-best-fit}}\n";
+    let changes = [(&EXPERIMENT[from..], systems), ("requests: 12", "requests: 250")];
+    write(folder.path(), &changes);
+    let mut command =
+        program(folder.path(), &["run", "apart.yaml", "--engine", "cpu", "--out", "out"]);
+    let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let ranks = at_work(&run, 2, 20);
+    signal("-KILL", ranks[1]);
+    let output = run.wait_with_output().unwrap();
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{out}");
+    let note = "note: fixed, seed 1: no rank was left that could take ";
+    assert!(out.contains(note), "{out}");
+    let manifest = fs::read_to_string(folder.path().join("out/manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let [fixed, elastic] = &manifest["real"]["runs"].as_array().unwrap()[..] else {
+        panic!("{manifest}")
+    };
+    assert!(fixed["stranded"] == true && fixed["unfinished_requests"].as_u64() > Some(0));
+    assert!(elastic["stranded"] == false && elastic["unfinished_requests"] == 0, "{elastic}");
+}
+
+#[test]
 fn nobody_is_a_rank_by_itself() {
     let folder = tempfile::tempdir().unwrap();
     let output = program(folder.path(), &["rank"]).stdin(Stdio::null()).output().unwrap();

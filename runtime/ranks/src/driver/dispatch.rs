@@ -179,7 +179,7 @@ impl<'a> Dispatcher<'a> {
     pub(super) async fn serve(&mut self) -> Result<(), RunError> {
         while self.unfinished > 0 && !self.stopped {
             if self.events.is_empty() && self.fleet.ranks.iter().all(|book| book.lost) {
-                return Err(RunError::AllLost { at: self.last, count: self.unfinished });
+                return self.strand();
             }
             let now = self.clock.now();
             let due = self.next_at(now).is_some_and(|at| at <= now);
@@ -317,7 +317,7 @@ impl<'a> Dispatcher<'a> {
         self.fleet.is_idle() && self.resets.is_empty() && self.messages.is_empty()
     }
 
-    /// Nothing runs and nothing will. That is how a run ends whose system needs a lost rank; otherwise the system is broken.
+    /// Nothing runs and nothing will. So a run ends whose system cannot do without a lost rank; otherwise the system is broken.
     fn strand(&mut self) -> Result<(), RunError> {
         if self.fleet.ranks.iter().all(|book| !book.lost) {
             return Err(self.stranded());

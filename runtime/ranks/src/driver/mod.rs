@@ -161,14 +161,6 @@ pub enum RunError {
         /// How often it was tried.
         attempts: u32,
     },
-    /// Work remains, and no rank to run it.
-    #[error("every rank is lost at {at}, and {count} requests have not ended")]
-    AllLost {
-        /// When the system had heard of it.
-        at: Nanos,
-        /// How many.
-        count: usize,
-    },
     /// Work remains and nothing can run.
     #[error(
         "{count} requests are stranded at {at}: nothing is running and nothing will happen; first: {first}"
