@@ -8,6 +8,7 @@ use flexdit_core::Bytes;
 use flexdit_core::migration::StateSpec;
 use flexdit_kernels::model::Split;
 use flexdit_kernels::pipeline::Config;
+use flexdit_ranks::dit::kept;
 
 /// Memory that processes may still take: of the machine and of the control group, whichever is less; `None` where the system
 /// does not tell.
@@ -28,8 +29,8 @@ fn of_meminfo(text: &str) -> Option<Bytes> {
 }
 
 /// What the workload's shapes need on all ranks together: weights once, and once more for each rank that is a process; for each
-/// rank the hungriest stage at the narrowest layout with the state of one request, which a process has beside the
-/// driver's. *Derived.*
+/// rank what it may keep of the hungriest stage at the narrowest layout, with the state of one request, which a process has
+/// beside the driver's. *Derived.*
 pub fn needs(setting: &Setting, workloads: &[Workload]) -> Bytes {
     let configs: Vec<Option<Config>> =
         setting.models.iter().map(|model| Config::preset(model.name)).collect();
@@ -44,7 +45,7 @@ pub fn needs(setting: &Setting, workloads: &[Workload]) -> Bytes {
         let state = StateSpec::of(setting.models[shape.model.index()], shape);
         let state = state.map_or(0, |state| state.latents().0 + state.embedding.0);
         let state = if apart { 2 * state } else { state };
-        rank = rank.max(memory.map_or(0, |memory| memory.rank) + state);
+        rank = rank.max(memory.map_or(0, |memory| kept(memory.rank)) + state);
     }
     let ranks = u64::from(setting.world());
     Bytes(weights * if apart { 1 + ranks } else { 1 } + rank * ranks)

@@ -102,7 +102,13 @@ struct Slot {
     foretold: u64,
 }
 
-/// A rank's buffers during a task; they go back at its end, no more of them than was foretold of any of its tasks.
+/// Bytes of buffers that a rank keeps for its next task at the most, of those foretold of the hungriest of its tasks: buffers of
+/// tasks of other shapes and layouts have room beside its. With less, small tasks would ask the system for pages again and again.
+pub const fn kept(foretold: u64) -> u64 {
+    foretold + foretold / 2
+}
+
+/// A rank's buffers during a task; they go back at its end, as many as it may [keep](kept).
 struct Kept<'a> {
     dit: &'a Dit,
     rank: Rank,
@@ -120,7 +126,7 @@ impl Drop for Kept<'_> {
         if self.scratch.bytes() > self.begin {
             let memory = self.dit.memory(&self.shape, self.parallelism);
             slot.foretold = slot.foretold.max(memory.map_or(0, |memory| memory.rank));
-            self.scratch.shed(slot.foretold);
+            self.scratch.shed(kept(slot.foretold));
         }
         if slot.scratch.bytes() <= self.scratch.bytes() {
             slot.scratch = std::mem::take(&mut self.scratch);
