@@ -82,7 +82,7 @@ pub struct Args {
     quick: bool,
     /// How ranks talk to each other: fixed pipelines use communicators unless an experiment says otherwise
     #[arg(long, value_enum, default_value = "group-free")]
-    collectives: Collectives,
+    collectives: CollectiveKind,
     /// Weights: a folder with text_encoder, transformer and vae; default: random ones of seed 1
     #[arg(long, value_name = "DIR")]
     weights: Option<PathBuf>,
@@ -99,24 +99,6 @@ pub struct Args {
 enum Engine {
     /// This machine's cores
     Cpu,
-}
-
-/// How ranks talk to each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Collectives {
-    /// Groups are values
-    GroupFree,
-    /// Communicators over TCP, made at a group's first task
-    Communicators,
-}
-
-impl Collectives {
-    fn kind(self) -> CollectiveKind {
-        match self {
-            Self::GroupFree => CollectiveKind::GroupFree,
-            Self::Communicators => CollectiveKind::Communicators,
-        }
-    }
 }
 
 /// Measures and reports.
@@ -313,7 +295,7 @@ fn plan(
         crews: args.crews.unwrap_or(crews),
         rounds: args.rounds.unwrap_or(rounds),
         pin: !args.no_pin,
-        collectives: args.collectives.kind(),
+        collectives: args.collectives,
     }
 }
 

@@ -24,7 +24,9 @@ pub struct SystemSpec {
 }
 
 /// How the ranks of a group talk to each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum CollectiveKind {
     /// A group is a value: any task may name any ranks.
