@@ -20,8 +20,8 @@ pub struct Workload {
     pub cancellations: Vec<(Nanos, RequestId)>,
 }
 
-/// Sees every step of a run: the log is what an observer is given.
-pub trait Observer {
+/// Sees every step of a run: the log is what an observer is given. One call at a time, from any thread.
+pub trait Observer: Send {
     /// The events of instant `now` and the commands that answered them.
     fn step(&mut self, now: Nanos, events: &[Event], commands: &[Command]);
 }

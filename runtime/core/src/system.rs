@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// Contract of the driver: `now` never decreases; events of one instant come together, ordered as
 /// [`Event`] says; each `Launch` is answered by one `Finished` or `Failed` per rank of its group,
-/// each `Migrate` by one `Migrated`.
-pub trait System {
+/// each `Migrate` by one `Migrated`. Calls come one at a time, from any thread.
+pub trait System: Send {
     /// Applies all events of instant `now`, appends commands in dispatch order, and returns when to
     /// be called without an event.
     fn step(&mut self, now: Nanos, events: &[Event], out: &mut Vec<Command>) -> Option<Nanos>;

@@ -135,10 +135,12 @@ impl Compute for Mover {
     }
 }
 
-fn gaps(name: &str, policy: Plain, world: u16) {
+/// What comes between tasks of so many requests, all there from the beginning.
+fn gaps(name: &str, policy: Plain, world: u16, requests: u32) {
     let rounds = calibrate(Nanos::from_millis(1));
     let compute = Arc::new(Synthetic::new(vec![model("qwen-image").expect("listed")], rounds));
-    let outcome = run(policy, world, compute, vec![request(256, 2_000, 0)]);
+    let outcome =
+        run(policy, world, compute, (0..requests).map(|id| request(256, 2_000, id)).collect());
     let measured = &outcome.measured;
     println!("{name}");
     show("gap to a queued task", &measured.gap_queued);
@@ -283,10 +285,12 @@ fn main() {
     println!("measured, {} cores", std::thread::available_parallelism().map_or(1, usize::from));
     wakes();
     println!("tasks of 1 ms of one rank's arithmetic");
-    gaps("one rank, queued ahead", Plain { degree: 1, ahead: true, moves: false }, 1);
-    gaps("one rank, each chunk decided", Plain { degree: 1, ahead: false, moves: false }, 1);
-    gaps("two ranks, queued ahead", Plain { degree: 2, ahead: true, moves: false }, 2);
-    gaps("two ranks, each chunk decided", Plain { degree: 2, ahead: false, moves: false }, 2);
+    gaps("one rank, queued ahead", Plain { degree: 1, ahead: true, moves: false }, 1, 1);
+    gaps("one rank, each chunk decided", Plain { degree: 1, ahead: false, moves: false }, 1, 1);
+    gaps("two ranks, queued ahead", Plain { degree: 2, ahead: true, moves: false }, 2, 1);
+    gaps("two ranks, each chunk decided", Plain { degree: 2, ahead: false, moves: false }, 2, 1);
+    let alone = Plain { degree: 1, ahead: false, moves: false };
+    gaps("two ranks, a request each, each chunk decided", alone, 2, 2);
     arrivals();
     println!("one rank against the bare loop, whole requests, {PAIRS} pairs each");
     for step in [1, 5, 20] {

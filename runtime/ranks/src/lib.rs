@@ -1,8 +1,8 @@
 //! The real driver: runs any [`System`](flexdit_core::System) on ranks that are threads of this process, or processes that
 //! such threads speak for, with real collectives, real migration and a real clock.
 //!
-//! Owns the dispatcher (one, on tokio: arrivals, events, cancellation, wake-ups), the workers (one pinned thread per
-//! rank with an inbox in sequence order), the copies of every request's state, and what is measured. The arithmetic is behind
+//! Owns the dispatcher (one; stepped by the rank that has news, or on tokio for arrivals, wake-ups and cancellation), the workers (one
+//! pinned thread per rank with an inbox in sequence order), the copies of every request's state, and what is measured. The arithmetic is behind
 //! [`Compute`], the collectives behind [`Groups`]. It decides nothing: the same system makes the same
 //! commands here, in virtual time and from a log.
 //!

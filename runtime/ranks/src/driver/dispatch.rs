@@ -1,10 +1,12 @@
-//! The dispatcher's loop: it gathers what happened, steps the system, and hands its commands out.
+//! The dispatcher: it gathers what happened, steps the system, and hands its commands out.
 //!
 //! Invariant: every event goes through one call of the system, in order, at a time that never decreases, and the observer sees
 //! exactly that.
 
-use super::alarm::Alarm;
-use super::fleet::Fleet;
+use super::begin::Muster;
+use super::desk::Next;
+use super::fleet::{Ended, Fleet};
+use super::mail::Mail;
 use super::resets::Resets;
 use super::{Driver, Outcome, RunError, Sink};
 use crate::artifact::State;
@@ -12,17 +14,15 @@ use crate::clock::Clock;
 use crate::compute::Compute;
 use crate::flow::{Flow, LiveTask};
 use crate::histogram::Histogram;
-use crate::message::{Item, LiveTransfer, Message};
+use crate::message::{LiveTransfer, Message};
 use flexdit_core::{
     Arrivals, Cancellations, Command, Event, Group, Nanos, Observer, Parallelism, Rank, Request,
     RequestId, Shape, Stage, System, Workload,
 };
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::{Future as _, poll_fn};
-use std::pin::pin;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::task::Poll;
-use tokio::sync::mpsc;
 
 /// Messages taken before the system is stepped.
 const BATCH: usize = 1024;
@@ -64,11 +64,12 @@ pub(super) struct Dispatcher<'a> {
     pub system: &'a mut dyn System,
     observer: &'a mut dyn Observer,
     pub sink: &'a mut dyn Sink,
-    messages: mpsc::Receiver<Message>,
-    alarm: Alarm,
-    /// Whether it looks for messages all the time while ranks work: a core that falls asleep takes longer to wake than a
-    /// decision takes. Only if the ranks leave it a core.
-    polls: bool,
+    pub mail: Arc<Mail>,
+    pub phase: Phase,
+    /// What the thread that drives the run sleeps until, unless it is woken; `None` for no time.
+    pub sleeps_until: Option<Nanos>,
+    /// What went wrong in a turn on a rank's thread.
+    fault: Option<Fault>,
     pub fleet: Fleet,
     pub inbox: usize,
     pub clock: Clock,
@@ -96,26 +97,41 @@ pub(super) struct Dispatcher<'a> {
     pub failed_tasks: u64,
 }
 
+/// What the dispatcher is at.
+pub(super) enum Phase {
+    /// It waits for its ranks.
+    Beginning(Muster),
+    /// It serves.
+    Serving,
+    /// It steps nothing any more.
+    Over,
+}
+
+/// What went wrong where nobody could say so.
+enum Fault {
+    Error(RunError),
+    Panic(Box<dyn Any + Send>),
+}
+
 impl<'a> Dispatcher<'a> {
     pub(super) fn new(
-        driver: Driver<'_>,
+        driver: &Driver<'_>,
+        fleet: Fleet,
         system: &'a mut dyn System,
         workload: Workload,
         observer: &'a mut dyn Observer,
         sink: &'a mut dyn Sink,
     ) -> Result<Self, RunError> {
         let states = states(&*driver.compute, &workload.requests)?;
-        let alarm = Alarm::new().map_err(|error| RunError::World(error.to_string()))?;
-        let fleet = Fleet::start(&driver, &system.prebuilt())?;
         let count = workload.requests.len();
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             system,
             observer,
             sink,
-            messages: driver.messages,
-            alarm,
-            polls: cores > fleet.threads,
+            mail: Arc::clone(&driver.mail),
+            phase: Phase::Beginning(Muster::of(fleet.ranks.len())),
+            sleeps_until: None,
+            fault: None,
             fleet,
             inbox: driver.options.inbox,
             clock: Clock::start(),
@@ -143,102 +159,66 @@ impl<'a> Dispatcher<'a> {
         })
     }
 
-    /// Waits for all ranks and starts the clock.
-    pub(super) async fn begin(&mut self) -> Result<(), RunError> {
-        let mut waiting = self.fleet.ranks.len();
-        let (mut refused, mut lose) = (None, Vec::new());
-        while waiting > 0 {
-            match self.messages.recv().await {
-                Some(Message::Ready { rank, pinned, world }) => {
-                    self.fleet.get(rank).pinned = pinned;
-                    refused = refused.or(world.err());
-                    waiting -= 1;
-                }
-                Some(Message::Lost { rank }) => {
-                    refused.get_or_insert(format!("{rank} was lost before the run began"));
-                    waiting -= 1;
-                }
-                Some(Message::Stop) => self.stopped = true,
-                Some(Message::Lose(rank)) => lose.push(rank),
-                Some(_) => {}
-                None => unreachable!("the dispatcher holds a sender of its own"),
-            }
+    /// A turn of the thread that drives the run.
+    pub(super) fn own_turn(&mut self) -> Result<Next, RunError> {
+        match self.fault.take() {
+            Some(Fault::Error(error)) => return Err(error),
+            Some(Fault::Panic(panic)) => resume_unwind(panic),
+            None => {}
         }
-        if let Some(why) = refused {
-            self.fleet.join();
-            return Err(RunError::World(why));
+        let next = self.turn()?;
+        if let Next::At(at) = next {
+            self.sleeps_until = at;
         }
-        self.clock = Clock::start();
-        for rank in self.fleet.living().iter() {
-            self.fleet.push(*rank, Item::Begin(self.clock));
-        }
-        lose.into_iter().try_for_each(|rank| self.on_message(Message::Lose(rank)))
+        Ok(next)
     }
 
-    /// Runs until every request has ended, or the run is stopped.
-    pub(super) async fn serve(&mut self) -> Result<(), RunError> {
-        while self.unfinished > 0 && !self.stopped {
-            if self.events.is_empty() && self.fleet.ranks.iter().all(|book| book.lost) {
-                return self.strand();
-            }
-            let now = self.clock.now();
-            let due = self.next_at(now).is_some_and(|at| at <= now);
-            if due || !self.events.is_empty() {
-                self.step()?;
-                // A step may have taken as long as something else.
-                self.take_ready()?;
-                continue;
-            }
-            match self.next_at(now) {
-                _ if self.polls && !self.is_stranded() => self.poll(),
-                Some(at) => {
-                    if let Some(message) = self.message_before(at).await {
-                        self.take(message)?;
-                    }
-                }
-                None if self.is_stranded() => return self.strand(),
-                None => {
-                    let message = self.messages.recv().await;
-                    self.take(message)?;
-                }
-            }
-            self.take_ready()?;
+    /// A turn of a rank's thread. What goes wrong is for the thread that drives the run.
+    pub(super) fn turn_for_others(&mut self) -> Next {
+        if self.fault.is_some() || !matches!(self.phase, Phase::Serving) {
+            return Next::Over;
         }
-        Ok(())
+        let fault = match catch_unwind(AssertUnwindSafe(|| self.turn())) {
+            Ok(Ok(next)) => return next,
+            Ok(Err(error)) => Fault::Error(error),
+            Err(panic) => Fault::Panic(panic),
+        };
+        self.fault = Some(fault);
+        Next::Over
     }
 
-    /// Waits for a message or for what is due, without sleeping.
-    fn poll(&mut self) {
-        loop {
-            let now = self.clock.now();
-            if !self.messages.is_empty() || self.next_at(now).is_some_and(|at| at <= now) {
-                return;
-            }
-            std::thread::yield_now();
+    /// Takes what came; then steps the system, if there is reason to.
+    fn turn(&mut self) -> Result<Next, RunError> {
+        self.take_ready()?;
+        if self.unfinished == 0 || self.stopped {
+            return Ok(Next::Over);
         }
-    }
-
-    /// The next message, unless `at` comes first.
-    async fn message_before(&mut self, at: Nanos) -> Option<Option<Message>> {
-        let mut alarm = pin!(self.alarm.wait(&self.clock, at));
-        poll_fn(|context| match self.messages.poll_recv(context) {
-            Poll::Ready(message) => Poll::Ready(Some(message)),
-            Poll::Pending => alarm.as_mut().poll(context).map(|()| None),
-        })
-        .await
+        let now = self.clock.now();
+        let next = self.next_at(now);
+        if !self.events.is_empty() {
+            self.step()?;
+        } else if self.fleet.ranks.iter().all(|book| book.lost) {
+            self.strand()?;
+        } else if next.is_some_and(|at| at <= now) {
+            self.step()?;
+        } else if next.is_none() && self.is_stranded() {
+            self.strand()?;
+        } else {
+            return Ok(Next::At(next));
+        }
+        Ok(Next::Again)
     }
 
     /// Takes the messages that are there, within reason.
     fn take_ready(&mut self) -> Result<(), RunError> {
         for _ in 0..BATCH {
-            let Ok(message) = self.messages.try_recv() else { break };
-            self.take(Some(message))?;
+            let Some(message) = self.mail.take() else { break };
+            self.take(message)?;
         }
         Ok(())
     }
 
-    fn take(&mut self, message: Option<Message>) -> Result<(), RunError> {
-        let message = message.expect("the dispatcher holds a sender of its own");
+    fn take(&mut self, message: Message) -> Result<(), RunError> {
         if matches!(message, Message::Lost { .. }) && !self.events.is_empty() {
             // What a rank did before it was lost is told before its loss.
             self.step()?;
@@ -308,13 +288,13 @@ impl<'a> Dispatcher<'a> {
     fn expects(&mut self, now: Nanos) -> bool {
         !self.fleet.is_idle()
             || !self.resets.is_empty()
-            || !self.messages.is_empty()
+            || !self.mail.is_empty()
             || self.arrivals.next_at(now).is_some()
             || !self.cancellations.is_over()
     }
 
     fn is_stranded(&mut self) -> bool {
-        self.fleet.is_idle() && self.resets.is_empty() && self.messages.is_empty()
+        self.fleet.is_idle() && self.resets.is_empty() && self.mail.is_empty()
     }
 
     /// Nothing runs and nothing will. So a run ends whose system cannot do without a lost rank; otherwise the system is broken.
@@ -332,63 +312,59 @@ impl<'a> Dispatcher<'a> {
         RunError::Stranded { at: self.last, count: left().count(), first: first.join(", ") }
     }
 
-    /// Lets what is in flight end at its next step, and waits for it.
-    pub(super) async fn drain(&mut self) {
+    /// Steps nothing any more; what is in flight ends at its next step.
+    pub(super) fn close(&mut self) {
+        self.phase = Phase::Over;
         self.resets.void();
         for in_flight in self.in_flight.values() {
             if let InFlight::Task { live, .. } = in_flight {
                 live.gate.close();
             }
         }
-        while !self.fleet.is_idle() {
-            let message = self.messages.recv().await;
-            // Nothing is decided any more, so nothing can go wrong that matters.
-            let _ = self.on_message(message.expect("the dispatcher holds a sender of its own"));
-            self.resets.void();
-        }
     }
 
-    /// Ends the ranks and says how the run went.
-    pub(super) fn outcome(mut self) -> Outcome {
-        let interrupted = self.unfinished > 0;
+    /// Whether nothing is in flight any more.
+    pub(super) fn is_drained(&mut self) -> bool {
+        while let Some(message) = self.mail.take() {
+            // Nothing is decided any more, so nothing can go wrong that matters.
+            let _ = self.on_message(message);
+            self.resets.void();
+        }
+        self.fleet.is_idle()
+    }
+
+    /// Lets the ranks end, whatever ended the run.
+    pub(super) fn dismiss(&mut self) {
+        self.close();
+        for live in self.live.values() {
+            live.flow.break_with(flexdit_core::FailReason::Cancelled);
+        }
+        self.mail.close();
+        self.fleet.stop();
+    }
+
+    /// How the run went, once the ranks have ended.
+    pub(super) fn outcome(mut self, ended: Vec<Ended>) -> Outcome {
         for live in self.live.values() {
             live.flow.clear();
         }
-        let (measured, ranks) = self.fleet.join();
+        let (measured, ranks) = self.fleet.reports(ended);
         Outcome {
             end: self.last,
             counters: self.system.counters(),
-            interrupted,
+            interrupted: self.unfinished > 0,
             stranded: self.is_over,
             unfinished: self.unfinished,
             layouts: std::mem::take(&mut self.layouts).into_iter().collect(),
             group_setups: self.group_setups,
-            planning: std::mem::take(&mut self.planning),
-            lateness: std::mem::take(&mut self.lateness),
+            planning: self.planning,
+            lateness: self.lateness,
             measured,
             ranks,
-            failures: std::mem::take(&mut self.failures),
+            failures: self.failures,
             failed_tasks: self.failed_tasks,
             resets: self.resets.done,
         }
-    }
-}
-
-impl Drop for Dispatcher<'_> {
-    /// Threads do not outlive the run, whatever ended it.
-    fn drop(&mut self) {
-        self.resets.void();
-        for live in self.live.values() {
-            live.flow.break_with(flexdit_core::FailReason::Cancelled);
-        }
-        for in_flight in self.in_flight.values() {
-            if let InFlight::Task { live, .. } = in_flight {
-                live.gate.close();
-            }
-        }
-        // Workers may wait for room in the channel.
-        self.messages.close();
-        self.fleet.join();
     }
 }
 

@@ -1,21 +1,22 @@
-//! The rank threads, their inboxes, and what each has yet to report.
+//! The ranks' threads, their inboxes, and what each has yet to report.
 
+use super::desk::Reports;
 use super::{Driver, RankReport, RunError};
 use crate::clock::Clock;
 use crate::memory::RankMemory;
 use crate::message::Item;
+use crate::peers::Groups;
 use crate::stats::Measured;
 use crate::worker::Worker;
-use crossbeam_channel::{Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use flexdit_core::{Event, Group, Nanos, Rank};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::thread::{Builder, JoinHandle};
+use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 /// A rank as the dispatcher sees it.
 pub(super) struct RankBook {
     inbox: Sender<Item>,
-    thread: Option<JoinHandle<Measured>>,
     pub memory: Arc<RankMemory>,
     pub pinned: Result<usize, String>,
     pub lost: bool,
@@ -31,53 +32,42 @@ pub(super) struct RankBook {
 /// All ranks.
 pub(super) struct Fleet {
     pub ranks: Vec<RankBook>,
-    /// Threads that want a core while all ranks work: two for a rank that does not compute on its own.
-    pub threads: usize,
 }
 
+/// A rank that has yet to be given a thread.
+pub(super) struct Seat {
+    inbox: Receiver<Item>,
+    groups: Box<dyn Groups>,
+    memory: Arc<RankMemory>,
+}
+
+/// How a rank's thread ended: what it measured, or what it panicked with.
+pub(super) type Ended = std::thread::Result<Measured>;
+
 impl Fleet {
-    /// Starts a thread for every rank.
-    pub(super) fn start(driver: &Driver<'_>, prebuilt: &[Group]) -> Result<Self, RunError> {
+    /// The books of every rank, and a seat for each.
+    pub(super) fn new(driver: &Driver<'_>) -> Result<(Self, Vec<Seat>), RunError> {
         let options = &driver.options;
-        let refused = |error: &dyn std::error::Error| RunError::World(error.to_string());
-        let groups = driver.fabric.ranks(options.world).map_err(|error| refused(&error))?;
-        let prebuilt: Arc<[Group]> = prebuilt.into();
-        let apart = groups.iter().filter(|groups| groups.pinned().is_some()).count();
-        let threads = groups.len() + apart;
-        let mut ranks = Vec::with_capacity(groups.len());
-        for (index, groups) in groups.into_iter().enumerate() {
-            let rank = Rank(index as u16);
+        let groups = driver.fabric.ranks(options.world);
+        let groups = groups.map_err(|error| RunError::World(error.to_string()))?;
+        let seat = |(index, groups): (usize, Box<dyn Groups>)| {
             // Beside tasks and pulls there is room for resets and the end.
-            let (inbox, items) = bounded(options.inbox + 64);
-            let memory = RankMemory::new(rank, options.rank_memory);
-            let clock = Clock::start();
-            let worker = Worker {
-                rank,
-                inbox: items,
-                reports: driver.sender.clone(),
-                groups,
-                compute: Arc::clone(&driver.compute),
+            let (sender, inbox) = bounded(options.inbox + 64);
+            let memory = RankMemory::new(Rank(index as u16), options.rank_memory);
+            let book = RankBook {
+                inbox: sender,
                 memory: Arc::clone(&memory),
-                clock,
-                measured: Measured::default(),
-                last_end: clock.now(),
-            };
-            let (pin, prebuilt) = (options.pin, Arc::clone(&prebuilt));
-            let thread = Builder::new().name(format!("rank-{index}"));
-            let thread = thread.spawn(move || worker.run(pin, &prebuilt));
-            ranks.push(RankBook {
-                inbox,
-                thread: Some(thread.map_err(|error| refused(&error))?),
-                memory,
                 pinned: Err("it never began".into()),
                 lost: false,
                 lost_at: None,
                 queue: VecDeque::new(),
                 held_back: 0,
                 withheld: Vec::new(),
-            });
-        }
-        Ok(Self { ranks, threads })
+            };
+            (book, Seat { inbox, groups, memory })
+        };
+        let (ranks, seats) = groups.into_iter().enumerate().map(seat).unzip();
+        Ok((Self { ranks }, seats))
     }
 
     pub(super) fn get(&mut self, rank: Rank) -> &mut RankBook {
@@ -100,23 +90,26 @@ impl Fleet {
         self.ranks.iter().all(|book| book.queue.is_empty())
     }
 
-    /// Ends all threads and returns what they measured and each rank's report.
-    pub(super) fn join(&mut self) -> (Measured, Vec<RankReport>) {
-        let mut measured = Measured::default();
-        let mut reports = Vec::with_capacity(self.ranks.len());
+    /// Lets all threads end.
+    pub(super) fn stop(&self) {
         for book in &self.ranks {
             // A thread whose inbox is full drains it first; one that is gone needs no word.
             let _ = book.inbox.send(Item::Stop);
         }
-        for (index, book) in self.ranks.iter_mut().enumerate() {
-            let ended = book.thread.take().map(JoinHandle::join);
-            if let Some(Ok(own)) = &ended {
+    }
+
+    /// What ended threads measured, and each rank's report.
+    pub(super) fn reports(&self, ended: Vec<Ended>) -> (Measured, Vec<RankReport>) {
+        let mut measured = Measured::default();
+        let mut reports = Vec::with_capacity(self.ranks.len());
+        for ((index, book), ended) in self.ranks.iter().enumerate().zip(ended) {
+            if let Ok(own) = &ended {
                 measured.merge(own);
             }
             reports.push(RankReport {
                 rank: Rank(index as u16),
                 pinned: book.pinned.clone(),
-                lost: book.lost || matches!(ended, Some(Err(_))),
+                lost: book.lost || ended.is_err(),
                 lost_at: book.lost_at,
                 peak: book.memory.peak(),
                 held: book.memory.current(),
@@ -124,4 +117,37 @@ impl Fleet {
         }
         (measured, reports)
     }
+}
+
+/// Starts a thread for every seat.
+///
+/// # Errors
+/// The system refuses a thread; those that run are to be stopped.
+pub(super) fn start<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    seats: Vec<Seat>,
+    driver: &'env Driver<'_>,
+    desk: &'env dyn Reports,
+    prebuilt: &'env [Group],
+) -> Result<Vec<ScopedJoinHandle<'scope, Measured>>, RunError> {
+    let start = |(index, seat): (usize, Seat)| {
+        let clock = Clock::start();
+        let worker = Worker {
+            rank: Rank(index as u16),
+            inbox: seat.inbox,
+            desk,
+            mail: Arc::clone(&driver.mail),
+            groups: seat.groups,
+            compute: Arc::clone(&driver.compute),
+            memory: seat.memory,
+            clock,
+            measured: Measured::default(),
+            last_end: clock.now(),
+        };
+        let thread = Builder::new().name(format!("rank-{index}"));
+        let pin = driver.options.pin;
+        let thread = thread.spawn_scoped(scope, move || worker.run(pin, prebuilt));
+        thread.map_err(|error| RunError::World(error.to_string()))
+    };
+    seats.into_iter().enumerate().map(start).collect()
 }

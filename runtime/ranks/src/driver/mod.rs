@@ -1,10 +1,13 @@
 //! The driver: what a run needs, what it leaves, and why it may not go on.
 
 mod alarm;
+mod begin;
 mod control;
+mod desk;
 mod dispatch;
 mod execute;
 mod fleet;
+mod mail;
 mod reports;
 mod resets;
 #[cfg(test)]
@@ -15,18 +18,18 @@ pub use control::Control;
 use crate::artifact::Shard;
 use crate::compute::Compute;
 use crate::histogram::Histogram;
-use crate::message::Message;
 use crate::peers::Fabric;
 use crate::stats::Measured;
+use desk::Desk;
+pub(crate) use desk::Reports;
 use dispatch::Dispatcher;
+use fleet::Fleet;
 use flexdit_core::{
     Bytes, Counters, Nanos, Observer, Parallelism, Rank, Request, Shape, Stage, System, Workload,
 };
+pub(crate) use mail::Mail;
 use std::sync::Arc;
-use tokio::sync::mpsc;
-
-/// Messages that may wait for the dispatcher; workers wait when there are more.
-const MESSAGES: usize = 4096;
+use std::thread::ScopedJoinHandle;
 
 /// Settings of a run that neither system nor workload knows.
 #[derive(Clone, Debug)]
@@ -60,8 +63,8 @@ pub struct Completed {
 }
 
 /// Takes results.
-pub trait Sink {
-    /// A request is complete. Called by the dispatcher, which waits.
+pub trait Sink: Send {
+    /// A request is complete. Called by whichever thread steps the system, a rank's too; it and the system wait.
     fn completed(&mut self, completed: Completed);
 }
 
@@ -69,7 +72,7 @@ impl Sink for () {
     fn completed(&mut self, _: Completed) {}
 }
 
-impl<F: FnMut(Completed)> Sink for F {
+impl<F: FnMut(Completed) + Send> Sink for F {
     fn completed(&mut self, completed: Completed) {
         self(completed);
     }
@@ -182,20 +185,18 @@ pub struct Driver<'a> {
     options: Options,
     compute: Arc<dyn Compute>,
     fabric: &'a dyn Fabric,
-    sender: mpsc::Sender<Message>,
-    messages: mpsc::Receiver<Message>,
+    mail: Arc<Mail>,
 }
 
 impl<'a> Driver<'a> {
     /// A run with this arithmetic, over these collectives.
     pub fn new(options: Options, compute: Arc<dyn Compute>, fabric: &'a dyn Fabric) -> Self {
-        let (sender, messages) = mpsc::channel(MESSAGES);
-        Self { options, compute, fabric, sender, messages }
+        Self { options, compute, fabric, mail: Arc::new(Mail::new()) }
     }
 
     /// A handle by which others cancel requests, lose ranks, or stop the run.
     pub fn control(&self) -> Control {
-        Control::new(self.sender.clone())
+        Control::new(Arc::clone(&self.mail))
     }
 
     /// Runs until every request has ended, or the run is stopped. `observer` sees every step of the system, `sink` gets
@@ -215,10 +216,27 @@ impl<'a> Driver<'a> {
             .build()
             .map_err(|error| RunError::World(error.to_string()))?;
         let _inside = runtime.enter();
-        let mut dispatcher = Dispatcher::new(self, system, workload, observer, sink)?;
-        runtime.block_on(dispatcher.begin())?;
-        let result = runtime.block_on(dispatcher.serve());
-        runtime.block_on(dispatcher.drain());
-        result.map(|()| dispatcher.outcome())
+        let prebuilt = system.prebuilt();
+        let (fleet, seats) = Fleet::new(&self)?;
+        let dispatcher = Dispatcher::new(&self, fleet, system, workload, observer, sink)?;
+        let desk = Desk::new(Arc::clone(&self.mail), dispatcher);
+        let (result, ended) = std::thread::scope(|scope| {
+            let dismissal = Dismissal(&desk);
+            let ranks = fleet::start(scope, seats, &self, &desk, &prebuilt)?;
+            let result = runtime.block_on(desk.serve());
+            runtime.block_on(desk.drain());
+            drop(dismissal);
+            Ok((result, ranks.into_iter().map(ScopedJoinHandle::join).collect()))
+        })?;
+        result.map(|()| desk.into_dispatcher().outcome(ended))
+    }
+}
+
+/// Lets the ranks end, so that they do not outlive the run, whatever ended it.
+struct Dismissal<'a, 'b>(&'a Desk<'b>);
+
+impl Drop for Dismissal<'_, '_> {
+    fn drop(&mut self) {
+        self.0.lock().dismiss();
     }
 }

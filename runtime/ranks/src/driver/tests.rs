@@ -1,8 +1,9 @@
 //! Tests of the dispatcher alone: ranks that do nothing, messages in the order that a test wants.
 
 use super::dispatch::Dispatcher;
+use super::fleet::Fleet;
 use super::{Driver, Options};
-use crate::message::{Item, Message};
+use crate::message::Message;
 use crate::peers::GroupFree;
 use crate::synthetic::Synthetic;
 use flexdit_core::migration::{Located, StateSpec, migration};
@@ -110,20 +111,16 @@ fn feed(
     batches: Vec<Vec<Message>>,
     look: &mut dyn FnMut(&Dispatcher<'_>),
 ) -> Vec<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.expect("a runtime");
-    let _inside = runtime.enter();
     let (mut system, mut observer, mut sink) = (Script(script.into()), Told::default(), ());
     let compute = Synthetic::new(vec![model("qwen-image").expect("listed")], 1);
     let fabric = GroupFree::default();
     let options = Options { pin: false, ..Options::new(3) };
     let driver = Driver::new(options, Arc::new(compute), &fabric);
     let workload = Workload { requests: vec![request()], ..Workload::default() };
-    let mut dispatcher =
-        Dispatcher::new(driver, &mut system, workload, &mut observer, &mut sink).expect("a world");
-    for rank in 0..3 {
-        dispatcher.fleet.push(Rank(rank), Item::Stop);
-    }
+    let (fleet, _seats) = Fleet::new(&driver).expect("a world");
+    let dispatcher =
+        Dispatcher::new(&driver, fleet, &mut system, workload, &mut observer, &mut sink);
+    let mut dispatcher = dispatcher.expect("shapes of the model");
     dispatcher.step().expect("a legal command");
     for batch in batches {
         for message in batch {

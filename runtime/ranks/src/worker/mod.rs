@@ -1,14 +1,15 @@
 //! A rank: one thread that takes items from its inbox in order and reports.
 //!
-//! A rank's life is straight-line code: take an item, fetch inputs, compute, publish, report. It decides nothing and knows of
-//! no other request than the one it works for. Invariant: every task and pull taken is reported, unless the thread dies, which
-//! its alarm reports.
+//! A rank's life is straight-line code: take an item, fetch inputs, compute, publish, report. It knows of no other request
+//! than the one it works for; that its report may step the system is the desk's affair. Invariant: every task and pull taken
+//! is reported, unless the thread dies, which its alarm reports.
 
 mod pull;
 pub(crate) mod task;
 
 use crate::clock::Clock;
 use crate::compute::{Compute, LoseRank};
+use crate::driver::{Mail, Reports};
 use crate::memory::RankMemory;
 use crate::message::{Item, Message};
 use crate::peers::Groups;
@@ -18,20 +19,22 @@ use crate::stats::Measured;
 use crossbeam_channel::{Receiver, TryRecvError};
 use flexdit_core::{Group, Nanos, Rank};
 use std::sync::Arc;
-use tokio::sync::mpsc::Sender;
 
 /// How long a reset waits for ranks outside its group that have yet to read something; then it is called off.
 const READERS: Nanos = Nanos::from_millis(100);
 
 /// How long a rank that has nothing to do looks for its next item, giving way to whoever wants its core, before it sleeps: a
-/// core that falls asleep takes longer to wake than the dispatcher takes to decide.
+/// core that falls asleep takes longer to wake than a decision takes.
 const AWAKE: Nanos = Nanos(100_000);
 
 /// Everything a rank's thread owns.
-pub(crate) struct Worker {
+pub(crate) struct Worker<'a> {
     pub rank: Rank,
     pub inbox: Receiver<Item>,
-    pub reports: Sender<Message>,
+    /// Takes what this rank has to say.
+    pub desk: &'a dyn Reports,
+    /// Takes what is said in its name.
+    pub mail: Arc<Mail>,
     pub groups: Box<dyn Groups>,
     pub compute: Arc<dyn Compute>,
     pub memory: Arc<RankMemory>,
@@ -44,26 +47,28 @@ pub(crate) struct Worker {
 /// Reports the end of the thread unless it was asked for.
 struct Alarm {
     rank: Rank,
-    reports: Sender<Message>,
+    mail: Arc<Mail>,
     armed: bool,
 }
 
 impl Drop for Alarm {
     fn drop(&mut self) {
         if self.armed {
-            // Without a dispatcher nobody needs to know.
-            let _ = self.reports.blocking_send(Message::Lost { rank: self.rank });
+            // When the run is over nobody needs to know.
+            self.mail.post(Message::Lost { rank: self.rank });
         }
     }
 }
 
-impl Worker {
+impl Worker<'_> {
     /// The thread's body.
     pub(crate) fn run(mut self, pinned: bool, prebuilt: &[Group]) -> Measured {
-        let mut alarm = Alarm { rank: self.rank, reports: self.reports.clone(), armed: true };
-        let (rank, reports) = (self.rank, self.reports.clone());
+        let mut alarm = Alarm { rank: self.rank, mail: Arc::clone(&self.mail), armed: true };
+        let (rank, mail) = (self.rank, Arc::clone(&self.mail));
         // As if an operator had asked for it.
-        self.groups.watch(Box::new(move || drop(reports.blocking_send(Message::Lose(rank)))));
+        self.groups.watch(Box::new(move || {
+            mail.post(Message::Lose(rank));
+        }));
         let pinned = match self.groups.pinned() {
             Some(elsewhere) => elsewhere,
             None if pinned => pin::to_core(self.rank.index()),
@@ -122,8 +127,7 @@ impl Worker {
     }
 
     fn report(&self, message: Message) {
-        // A dispatcher that is gone has stopped the run.
-        let _ = self.reports.blocking_send(message);
+        self.desk.report(message);
     }
 
     /// Counts the time between items; returns when this one starts.

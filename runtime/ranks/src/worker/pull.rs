@@ -18,7 +18,7 @@ struct Source {
     pulled: bool,
 }
 
-impl Worker {
+impl Worker<'_> {
     /// Fetches this rank's part of a transfer and reports.
     pub(super) fn pull(&mut self, live: &LiveTransfer, queued: Nanos) {
         let started = self.start(queued);

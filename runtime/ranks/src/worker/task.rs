@@ -31,7 +31,7 @@ impl Failure {
     }
 }
 
-impl Worker {
+impl Worker<'_> {
     /// Runs or holds a task and reports.
     pub(super) fn task(&mut self, live: &Arc<LiveTask>, queued: Nanos) {
         let started = self.start(queued);
@@ -248,7 +248,7 @@ pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> String {
 }
 
 /// For messages.
-impl std::fmt::Debug for Worker {
+impl std::fmt::Debug for Worker<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { rank: Rank(rank), .. } = self;
         write!(f, "worker of rank {rank}")

@@ -74,7 +74,7 @@ pub fn start(world: u16, spec: &str, pin: bool) -> Result<Arc<Processes>, StartE
 }
 
 /// Told the ordinal of every step of the system, its events and its commands.
-pub type Look<'a> = dyn FnMut(usize, &[Event], &[Order]) + 'a;
+pub type Look<'a> = dyn FnMut(usize, &[Event], &[Order]) + Send + 'a;
 
 /// Sees every step of the system, and may disturb the ranks.
 pub struct Watcher<'a, 'b> {

@@ -7,3 +7,4 @@ mod first;
 mod noise;
 mod restless;
 mod results;
+mod turns;
