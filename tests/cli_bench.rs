@@ -1,19 +1,12 @@
 //! `flexdit bench`: what its commands leave behind, on tiny parameters. Never how long anything takes.
 
-use assert_cmd::Command;
+mod program;
+
 use flexdit::results::Table;
+use program::flexdit;
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
 use tempfile::TempDir;
-
-/// Runs the program in `folder`: exit code, standard output, standard error.
-fn flexdit(folder: &Path, args: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_flexdit"));
-    let output = command.current_dir(folder).args(args).output().expect("runs");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (output.status.code().expect("exits"), text(output.stdout), text(output.stderr))
-}
 
 /// Runs a benchmark into `out` and returns its folder and what it printed.
 fn bench(args: &[&str]) -> (TempDir, String) {

@@ -2,27 +2,15 @@
 
 #![cfg(target_os = "linux")]
 
+mod program;
+
+use program::flexdit;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// Prices that nobody measured: policies need some, pictures do not depend on them.
-const PROFILE: &str = "\
-model: tiny-image
-gpu: cpu
-label: derived
-source: invented for a test
-entries:
-  - {stage: text-encode, constant: 0.5}
-  - {stage: dit-prepare, constant: 0.01}
-  - {stage: timestep-prepare, constant: 0.01}
-  - {stage: step, quadratic: {b: 0.02, c: 0.5}}
-  - {stage: step, degree: 2, quadratic: {b: 0.012, c: 0.6}}
-  - {stage: guided-step, quadratic: {b: 0.04, c: 1}}
-  - {stage: guided-step, degree: 2, quadratic: {b: 0.024, c: 1.2}}
-  - {stage: vae-decode, quadratic: {b: 0.0001, c: 0.5}}
-  - {stage: finalize, constant: 0.01}
-";
+const PROFILE: &str = include_str!("data/tiny-image.yaml");
 
 const EXPERIMENT: &str = "\
 name: apart
@@ -58,13 +46,6 @@ fn program(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flexdit"));
     command.args(args).current_dir(folder);
     command
-}
-
-/// Exit code, standard output, standard error.
-fn flexdit(folder: &Path, args: &[&str]) -> (i32, String, String) {
-    let output = program(folder, args).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
 /// Names of pictures with the hash of each one's pixels.

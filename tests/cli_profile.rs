@@ -1,17 +1,11 @@
 //! `flexdit profile`: what the file says, resumption, refusals. Never how long anything takes.
 
+mod program;
+
 use flexdit::experiment::CollectiveKind;
 use flexdit::profile::{self, ProfileFile};
+use program::flexdit;
 use std::path::Path;
-use std::process::Command;
-
-/// Runs the program in `folder`: exit code, standard output, standard error.
-fn flexdit(folder: &Path, args: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_flexdit"));
-    let output = command.current_dir(folder).args(args).output().expect("the program starts");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
-}
 
 const TINY: [&str; 12] = [
     "profile",

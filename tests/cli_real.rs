@@ -1,31 +1,19 @@
 //! `flexdit run --engine cpu`: real ranks from the command line, and what is refused before any rank starts.
 
+mod program;
+
 use flexdit::log::{LogReader, record};
 use flexdit::metrics::summary::overall;
 use flexdit::metrics::{RecorderOptions, RunInfo, metric};
 use flexdit_core::Command::{Complete, Reject};
 use flexdit_core::{Event, RejectReason};
+use program::flexdit;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Prices that nobody measured: policies need some, real runs do not depend on them.
-const PROFILE: &str = "\
-model: tiny-image
-gpu: cpu
-label: derived
-source: invented for a test
-entries:
-  - {stage: text-encode, constant: 0.5}
-  - {stage: dit-prepare, constant: 0.01}
-  - {stage: timestep-prepare, constant: 0.01}
-  - {stage: step, quadratic: {b: 0.02, c: 0.5}}
-  - {stage: step, degree: 2, quadratic: {b: 0.012, c: 0.6}}
-  - {stage: guided-step, quadratic: {b: 0.04, c: 1}}
-  - {stage: guided-step, degree: 2, quadratic: {b: 0.024, c: 1.2}}
-  - {stage: vae-decode, quadratic: {b: 0.0001, c: 0.5}}
-  - {stage: finalize, constant: 0.01}
-";
+const PROFILE: &str = include_str!("data/tiny-image.yaml");
 
 const EXPERIMENT: &str = "\
 name: tiny
@@ -60,14 +48,6 @@ fn write(folder: &Path, changes: &[(&str, &str)]) -> String {
     let path = folder.join("tiny.yaml");
     fs::write(&path, text).unwrap();
     path.display().to_string()
-}
-
-/// Runs the program in a folder; exit code, standard output, standard error.
-fn flexdit(folder: &Path, args: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_flexdit"));
-    let output = command.args(args).current_dir(folder).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Bad input of real runs: weights, sizes, degrees, memory. One line with file, line, column and key, exit code 2, nothing
 //! written.
 
-use assert_cmd::Command;
+mod program;
+
 use flexdit_kernels::model::{Seeded, TensorSpec};
 use flexdit_kernels::pipeline::Config;
 use flexdit_kernels::tensor::DType;
 use flexdit_kernels::weights::save;
+use program::flexdit;
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
@@ -67,19 +69,12 @@ fn weights(folder: &Path, spoil: impl Fn(&str, &mut Vec<TensorSpec>)) {
     }
 }
 
-fn flexdit(folder: &Path, args: &[&str]) -> (i32, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_flexdit"));
-    let output = command.current_dir(folder).args(args).output().expect("runs");
-    let error = String::from_utf8(output.stderr).expect("UTF-8");
-    (output.status.code().expect("a code"), error)
-}
-
 /// What the program says when it refuses to run, without `error: `; the same for both commands that need real ranks.
 fn refused(folder: &Path) -> String {
     let run = flexdit(folder, &["run", "exp.yaml", "--engine", "cpu", "--out", "out"]);
     let verify = flexdit(folder, &["verify", "exp.yaml"]);
     assert_eq!(run, verify);
-    let (code, error) = run;
+    let (code, _, error) = run;
     assert_eq!((code, error.lines().count()), (2, 1), "{error}");
     assert!(!folder.join("out").exists());
     error.trim_end().strip_prefix("error: ").expect("starts with `error: `").to_owned()
@@ -89,7 +84,7 @@ fn refused(folder: &Path) -> String {
 fn weights_of_a_folder_are_read() {
     let folder = folder(|text| text);
     weights(folder.path(), |_, _| {});
-    let (code, error) = flexdit(folder.path(), &["verify", "exp.yaml", "--requests", "1"]);
+    let (code, _, error) = flexdit(folder.path(), &["verify", "exp.yaml", "--requests", "1"]);
     assert_eq!((code, error.as_str()), (0, ""));
 }
 

@@ -1,6 +1,8 @@
 //! `flexdit report`: a results folder renders again to the same bytes; several are compared.
 
-use assert_cmd::Command;
+mod program;
+
+use program::flexdit;
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
@@ -19,14 +21,6 @@ systems:
   - {name: base, fixed-pipeline: {degree: 2}}
   - {name: elastic, elastic: {policy: edf-greedy}}
 ";
-
-/// Runs the program in `folder`: exit code, standard output, standard error.
-fn flexdit(folder: &Path, args: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_flexdit"));
-    let output = command.current_dir(folder).args(args).output().expect("runs");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (output.status.code().expect("exits"), text(output.stdout), text(output.stderr))
-}
 
 /// A folder with results in `out`.
 fn results() -> TempDir {

@@ -1,31 +1,18 @@
 //! `flexdit validate`: what it compares, where prices come from, what is refused, what an interrupt leaves. Never how long anything takes.
 
+mod program;
+
 use flexdit::campaign::RunError;
 use flexdit::experiment::Loaded;
 use flexdit::real::Interrupt;
 use flexdit::validation::validate as validate_with;
 use flexdit::validation::{NEIGHBOURS, Options, Priced, Prices, Validation, text};
+use program::flexdit;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 /// Prices that nobody measured: policies need some.
-const PROFILE: &str = "\
-model: tiny-image
-gpu: cpu
-label: derived
-source: invented for a test
-entries:
-  - {stage: text-encode, constant: 0.5}
-  - {stage: dit-prepare, constant: 0.01}
-  - {stage: timestep-prepare, constant: 0.01}
-  - {stage: step, quadratic: {b: 0.02, c: 0.5}}
-  - {stage: step, degree: 2, quadratic: {b: 0.012, c: 0.6}}
-  - {stage: guided-step, quadratic: {b: 0.04, c: 1}}
-  - {stage: guided-step, degree: 2, quadratic: {b: 0.024, c: 1.2}}
-  - {stage: vae-decode, quadratic: {b: 0.0001, c: 0.5}}
-  - {stage: finalize, constant: 0.01}
-";
+const PROFILE: &str = include_str!("data/tiny-image.yaml");
 
 const EXPERIMENT: &str = "\
 name: tiny
@@ -57,14 +44,6 @@ fn write(folder: &Path, changes: &[(&str, &str)]) -> String {
     path.display().to_string()
 }
 
-/// Validates in a folder; exit code, standard output, standard error.
-fn validate(folder: &Path, args: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_flexdit"));
-    let output = command.arg("validate").args(args).current_dir(folder).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
-
 fn read(folder: &Path) -> Validation {
     let text = fs::read_to_string(folder.join("validation.json")).unwrap();
     serde_json::from_str(&text).unwrap()
@@ -75,7 +54,7 @@ fn runs_are_priced_by_tours_around_them_and_errors_are_parted() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), &[]);
     let args = [&path, "--seeds", "1,2", "--crews", "1", "--out", "out"];
-    let (code, out, error) = validate(folder.path(), &args);
+    let (code, out, error) = flexdit(folder.path(), &[&["validate"], &args[..]].concat());
     assert_eq!(code, 0, "{out}{error}");
     let found = read(&folder.path().join("out"));
     // Two systems, two seeds and two repeats: a round before the first run and one after each.
@@ -123,7 +102,7 @@ fn prices_of_the_profile_are_used_where_asked_for() {
     let costs = "costs: {migration: {bandwidth: 5GB/s}}\nsystems:";
     let path = write(folder.path(), &[("systems:", costs)]);
     let args = [&path, "--prices", "profile", "--tolerance", "0", "--out", "out"];
-    let (code, out, error) = validate(folder.path(), &args);
+    let (code, out, error) = flexdit(folder.path(), &[&["validate"], &args[..]].concat());
     // Prices that nobody measured are off by more than nothing.
     assert_eq!(code, 1, "{out}{error}");
     assert!(out.contains("beyond the tolerance: latency_ms_mean of fixed"), "{out}");
@@ -133,7 +112,8 @@ fn prices_of_the_profile_are_used_where_asked_for() {
     // Invented prices are far from what stages took; at their own times runs are what they were, more or less.
     let report = fs::read_to_string(folder.path().join("out/report.md")).unwrap();
     assert!(report.contains("What virtual time charged"), "{report}");
-    let (code, _, error) = validate(folder.path(), &[&path, "--prices", "profile", "--crews", "1"]);
+    let (code, _, error) =
+        flexdit(folder.path(), &["validate", &path, "--prices", "profile", "--crews", "1"]);
     assert_eq!(code, 2, "{error}");
     assert!(error.contains("--crews: there are no tours"), "{error}");
 }
@@ -143,19 +123,19 @@ fn what_cannot_be_compared_is_refused_where_it_stands() {
     let folder = tempfile::tempdir().unwrap();
     let best = ("fixed-pipeline: {degree: 2}", "best-static: {}");
     let path = write(folder.path(), &[best]);
-    let (code, _, error) = validate(folder.path(), &[&path]);
+    let (code, _, error) = flexdit(folder.path(), &["validate", &path]);
     assert_eq!(code, 2, "{error}");
     assert!(error.contains("systems[0].best-static: each engine would choose"), "{error}");
     let path = write(folder.path(), &[]);
-    let (code, _, error) = validate(folder.path(), &[&path, "--repeats", "1"]);
+    let (code, _, error) = flexdit(folder.path(), &["validate", &path, "--repeats", "1"]);
     assert_eq!(code, 2, "{error}");
     assert!(error.contains("--repeats: expected at least 2"), "{error}");
-    let (code, _, error) = validate(folder.path(), &[&path, "--prices", "profile"]);
+    let (code, _, error) = flexdit(folder.path(), &["validate", &path, "--prices", "profile"]);
     assert_eq!(code, 2, "{error}");
     assert!(error.contains("costs.migration: cores have no published link"), "{error}");
     let on = ("{name: elastic,", "{name: elastic, collectives: communicators,");
     let path = write(folder.path(), &[on]);
-    let (code, _, error) = validate(folder.path(), &[&path]);
+    let (code, _, error) = flexdit(folder.path(), &["validate", &path]);
     assert_eq!(code, 2, "{error}");
     assert!(error.contains("systems[1].collectives: communicators have no price"), "{error}");
 }

@@ -1,7 +1,9 @@
 //! `flexdit verify`, and the pictures of real runs: real arithmetic on real ranks, a second or two each.
 
-use assert_cmd::Command;
+mod program;
+
 use flexdit::picture::{Decoded, decode};
+use program::flexdit;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -48,14 +50,6 @@ fn folder(model: &str, experiment: &str) -> TempDir {
     write("profile.yaml", PROFILE);
     write("exp.yaml", experiment);
     folder
-}
-
-/// Exit code, standard output, standard error.
-fn flexdit(folder: &Path, args: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_flexdit"));
-    let output = command.current_dir(folder).args(args).output().expect("runs");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-    (output.status.code().expect("a code"), text(output.stdout), text(output.stderr))
 }
 
 #[test]
