@@ -14,7 +14,8 @@ pub struct Span {
     pub started: Nanos,
     /// Time spent forming the task's group.
     pub setup: Nanos,
-    /// Time spent on launch overhead.
+    /// Time spent on launch overhead: when it and the set-up are over the task is enqueued as a whole. A rank whose kernels
+    /// run by themselves goes on from there; it is done at `ended`.
     pub launch: Nanos,
     /// When the rank was done with it, if that is not the instant of the event: a measured end comes before the
     /// control plane hears of it, and the rank's next task may have begun by then.
