@@ -312,6 +312,11 @@ fn degree_over_time(run: &RunRecord, end: Nanos) -> DegreeOverTime {
             held[slot] += share * idle;
         }
     }
+    // On real ranks a task's first rank may begin before the last one of the task before has ended.
+    for (slot, held) in held.iter_mut().enumerate() {
+        let computing: f64 = ranks.iter().map(|row| row[slot]).sum();
+        *held = held.min((f64::from(run.world) - computing).max(0.0));
+    }
     DegreeOverTime {
         system: run.system.clone(),
         seed: run.seed,

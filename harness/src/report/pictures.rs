@@ -118,10 +118,10 @@ pub fn attainment(input: &ReportInput) -> Option<Picture> {
     let chart = GroupedBars {
         heading: "SLO attainment by request class".to_owned(),
         subtitle: format!(
-            "{}; mean over {}, lines: {}",
+            "{}; mean over {}, {}",
             input.label.name(),
             input.seed_words(),
-            input.interval_words()
+            input.drawn_interval_words("lines")
         ),
         y: Axis::new(Scale::Linear { lo: 0.0, hi: 1.0 }, "SLO attainment"),
         series: series.collect(),
@@ -381,11 +381,11 @@ fn sweep_picture(input: &ReportInput, sweep: &Sweep) -> Option<Picture> {
     let chart = LineChart {
         heading: heading.to_owned(),
         subtitle: format!(
-            "{}; {}; mean over {}, bars: {}",
+            "{}; {}; mean over {}, {}",
             input.label.name(),
             sweep.key,
             input.seed_words(),
-            input.interval_words()
+            input.drawn_interval_words("bars")
         ),
         columns: if sweep.kind == SweepKind::Cost { 1 } else { panels.len().clamp(1, 2) },
         panels,

@@ -214,4 +214,13 @@ impl ReportInput {
             false => "95 % bootstrap interval".to_owned(),
         }
     }
+
+    /// What these marks of a picture are, if there are any.
+    pub fn drawn_interval_words(&self, marks: &str) -> String {
+        let words = self.interval_words();
+        match self.seeds.len() < stats::MIN_SEEDS {
+            true => words,
+            false => format!("{marks}: {words}"),
+        }
+    }
 }
