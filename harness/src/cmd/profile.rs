@@ -4,7 +4,7 @@ use flexdit::experiment::{CollectiveKind, Loaded};
 use flexdit::input::{InputError, suggestion};
 use flexdit::profile::ProfileFile;
 use flexdit::profile::measure::plan::{parse_size, size};
-use flexdit::profile::measure::{Header, Job, JobError, Plan, Ranks};
+use flexdit::profile::measure::{Header, Job, JobError, KIND, Plan, Ranks};
 use flexdit::real::fabric;
 use flexdit::results::command_line;
 use flexdit::workload::{self, Context};
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Samples of a full measurement: tours of every shape, and crews of a tour for every decode layout.
+/// Samples of a full measurement: tours of all shapes, and crews of a tour for every decode layout.
 const FULL: (u32, u32) = (7, 4);
 /// The same where only the way is to be seen.
 const QUICK: (u32, u32) = (1, 1);
@@ -30,8 +30,8 @@ Examples:
   flexdit profile --model tiny-image --shapes 128x128,256x256 --world 2 --out tiny-image.yaml
   flexdit profile exp.yaml --out '{model}.yaml'       one file for each of several models
 
-Every stage, shape and layout runs through the real driver, on ranks that are all busy with the same work; the file
-says how samples were spread and what tasks cost beside their stages. Quiet the machine first.
+Every stage, shape and layout runs through the real driver, on ranks that are all busy, each with any of the shapes; the
+file says how samples were spread and what tasks cost beside their stages. Quiet the machine first.
 What is finished is kept in FILE.partial: the same call goes on from there.
 Exit codes: 0 done, 1 a task failed, 2 bad input.")]
 pub struct Args {
@@ -71,10 +71,10 @@ pub struct Args {
     /// Denoising steps of a task; default: the experiment's, or 1
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     chunk_steps: Option<u32>,
-    /// Tours of every shape, one after the other; default 7
+    /// Tours of all shapes, one after the other; default 7
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
-    /// Crews of one request a rank for every decode layout, in a tour; default 4
+    /// Crews of one request of every shape a rank for every decode layout, in a tour; default 4
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     crews: Option<u32>,
     /// One tour with one crew for every decode layout: to see that everything works
@@ -124,6 +124,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 .map_err(|error| InputError::new(size(shape), error.to_string()))?;
         }
         let header = Header {
+            kind: KIND,
             plan,
             machine: Job::machine(),
             flexdit: env!("CARGO_PKG_VERSION").to_owned(),

@@ -36,7 +36,7 @@ pub struct Args {
     /// Where prices and charges come from; default: tours, or the profile if `--profile` names one
     #[arg(long, value_enum)]
     prices: Option<PricesFrom>,
-    /// Crews of one request a rank for every decode layout, in a tour; default 2
+    /// Crews of one request of every shape a rank for every decode layout, in a tour; default 2
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     crews: Option<u32>,
     /// Times that every real run is made

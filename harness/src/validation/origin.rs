@@ -194,7 +194,7 @@ fn level(work: &BTreeMap<Key, u64>, own: &dyn CostModel, all: &dyn CostModel) ->
 mod tests {
     use super::super::prices::TaskPrices;
     use super::*;
-    use crate::profile::measure::{Passed, Samples, TaskSample};
+    use crate::profile::measure::TaskSample;
     use flexdit_core::{Nanos, RequestId, Shape};
 
     fn prices(step: u64, decode: u64) -> TaskPrices {
@@ -209,10 +209,8 @@ mod tests {
             setup: Nanos::ZERO,
             control: None,
         };
-        let tasks = vec![task(Stage::Denoise, 1, step), task(Stage::VaeDecode, 0, decode)];
-        let samples = Samples { tasks, ..Samples::default() };
-        let passed = Passed { samples, ..Passed::default() };
-        TaskPrices::of_tours(std::iter::once((Shape::default(), &passed)))
+        let tasks = [task(Stage::Denoise, 1, step), task(Stage::VaeDecode, 0, decode)];
+        TaskPrices::of_tours(std::iter::once((&[Shape::default()][..], &tasks[..])))
     }
 
     #[test]

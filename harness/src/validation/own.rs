@@ -63,7 +63,6 @@ impl TaskTimes for OwnTimes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::measure::{Passed, Samples};
     use flexdit_core::{ArtifactId, Group, Rank, TaskId};
 
     fn sample(
@@ -105,8 +104,7 @@ mod tests {
         let (single, pair) = (Parallelism::SINGLE, Parallelism::ulysses(2));
         let tasks =
             [sample(0, single, 0, 2, 20), sample(0, pair, 2, 1, 7), sample(1, pair, 0, 1, 9)];
-        let tours = Passed { samples: Samples::default(), ..Passed::default() };
-        let none = Arc::new(TaskPrices::of_tours(std::iter::once((Shape::default(), &tours))));
+        let none = Arc::new(TaskPrices::of_tours(std::iter::empty()));
         let own = OwnTimes::new(&tasks, vec![Shape::default(); 2], none);
         assert_eq!(own.time(&task(0, single, 0, 2)), Some(Nanos(20)));
         assert_eq!(own.time(&task(0, single, 1, 1)), Some(Nanos(10)));

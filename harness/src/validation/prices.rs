@@ -3,7 +3,7 @@
 //! Invariant: a price that nobody sampled is none, or that of whoever was named to stand in.
 
 use crate::profile::ChargesSpec;
-use crate::profile::measure::{Passed, TaskSample, price};
+use crate::profile::measure::{TaskSample, price};
 use flexdit_core::cost::{CostModel, Price, Provenance};
 use flexdit_core::{Nanos, Parallelism, Shape, Stage};
 use flexdit_sim::{Charges, GroupSetup, MigrationCharge, Occupies};
@@ -34,13 +34,14 @@ pub(super) struct TaskPrices {
 }
 
 impl TaskPrices {
-    /// Prices of tours: the same mean as in a profile.
-    pub fn of_tours<'a>(tours: impl Iterator<Item = (Shape, &'a Passed)>) -> Self {
+    /// Prices of tours, each with the shapes of its requests and its tasks: the same mean as in a profile.
+    pub fn of_tours<'a>(tours: impl Iterator<Item = (&'a [Shape], &'a [TaskSample])>) -> Self {
         let mut samples: BTreeMap<Key, Vec<f64>> = BTreeMap::new();
-        for (shape, passed) in tours {
-            for task in &passed.samples.tasks {
+        for (shapes, tasks) in tours {
+            for task in tasks {
+                let key = key(&shapes[task.request.index()], task.stage, task.layout);
                 let time = task.time.0 as f64 / f64::from(units(task));
-                samples.entry(key(&shape, task.stage, task.layout)).or_default().push(time);
+                samples.entry(key).or_default().push(time);
             }
         }
         let fewest = samples.values().map(Vec::len).min().unwrap_or(0);
@@ -148,7 +149,6 @@ pub(super) fn charged(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::measure::Samples;
     use crate::profile::{CopySpec, SetupSpec};
     use crate::quantity::{Bandwidth, Duration};
     use flexdit_core::RequestId;
@@ -174,17 +174,21 @@ mod tests {
     #[test]
     fn tours_price_by_shape_and_a_run_by_its_own_tasks() {
         let pair = Parallelism::ulysses(2);
-        let tasks = vec![
+        let tasks = [
             task(Stage::TextEncode, Parallelism::SINGLE, 0, 7),
             task(Stage::Denoise, pair, 2, 20),
             task(Stage::Denoise, pair, 1, 16),
             task(Stage::VaeDecode, Parallelism::patch(2), 0, 5),
         ];
-        let samples = Samples { tasks: tasks.clone(), ..Samples::default() };
-        let passed = Passed { samples, ..Passed::default() };
-        let tours = TaskPrices::of_tours(std::iter::once((shape(8, 3), &passed)));
+        // Requests of one tour have shapes of their own.
+        let other = TaskSample { request: RequestId(1), ..tasks[0] };
+        let of_other = [TaskSample { time: Nanos(11), ..other }];
+        let shapes = [shape(8, 3), shape(24, 3)];
+        let tours =
+            TaskPrices::of_tours([(&shapes[..], &tasks[..]), (&shapes, &of_other)].into_iter());
         let time = |price: Option<Price>| price.map(|price| price.time.0);
         assert_eq!((time(tours.encode(&shape(8, 9))), tours.fewest()), (Some(7), 1));
+        assert_eq!(time(tours.encode(&shape(24, 9))), Some(11));
         assert_eq!(time(tours.step(&shape(8, 9), pair)), Some(13));
         assert_eq!(time(tours.decode(&shape(8, 9), 2)), Some(5));
         assert_eq!(time(tours.decode(&shape(8, 9), 1)), None);

@@ -1,13 +1,13 @@
 //! Rounds of tours between real runs: what the same work costs on this machine at that time.
 //!
-//! Owns which tours a round has: one of every shape of the workload, over every kind of collectives that a system uses. Invariant:
+//! Owns which tours a round has: one of all shapes of the workload over every kind of collectives that a system uses. Invariant:
 //! the prices around a run come from tours alone, never from a run.
 
 use super::prices::TaskPrices;
 use crate::campaign::Setting;
 use crate::experiment::CollectiveKind;
 use crate::profile::ChargesSpec;
-use crate::profile::measure::{Amount, Layouts, PassError, Passed, Ranks, Tour, price, run};
+use crate::profile::measure::{Amount, Layouts, PassError, Passed, Ranks, Tour, Visit, price, run};
 use crate::real::{Interrupt, fabric};
 use crate::workload::Workload;
 use flexdit_core::cost::{CostStage, CostTable};
@@ -22,15 +22,12 @@ pub const NEIGHBOURS: usize = 2;
 /// Crews of a tour for every decode layout, unless something else is asked for.
 pub const CREWS: u32 = 2;
 
-/// One shape, and how it is toured.
-struct Visited {
-    shape: Shape,
-    chunk: u32,
-    layouts: Layouts,
+/// A tour over one kind of collectives: the shapes of its requests, and what it left.
+struct OfKind {
+    kind: CollectiveKind,
+    shapes: Vec<Shape>,
+    passed: Passed,
 }
-
-/// The tours of one round over one kind of collectives, by shape.
-type OfKind = (CollectiveKind, Vec<Passed>);
 
 /// All rounds so far, and how to make the next one.
 pub(super) struct Tours<'a> {
@@ -38,7 +35,7 @@ pub(super) struct Tours<'a> {
     compute: Arc<dyn Compute>,
     crews: u32,
     interrupt: &'a Interrupt,
-    visited: Vec<Visited>,
+    visited: Vec<Visit>,
     fabrics: Vec<(CollectiveKind, Box<dyn Fabric>)>,
     rounds: Vec<Vec<OfKind>>,
 }
@@ -53,7 +50,7 @@ impl<'a> Tours<'a> {
         crews: u32,
         interrupt: &'a Interrupt,
     ) -> Self {
-        let mut visited: Vec<Visited> = Vec::new();
+        let mut visited: Vec<Visit> = Vec::new();
         for request in workloads.iter().flat_map(|workload| &workload.requests) {
             let shape = Shape { steps: 0, ..request.shape };
             let chunk = request.chunk_steps.max(1);
@@ -61,7 +58,7 @@ impl<'a> Tours<'a> {
                 Some(known) => known.chunk = known.chunk.min(chunk),
                 None => {
                     let layouts = layouts(setting, &shape);
-                    visited.extend(layouts.map(|layouts| Visited { shape, chunk, layouts }));
+                    visited.extend(layouts.map(|layouts| Visit { shape, chunk, layouts }));
                 }
             }
         }
@@ -86,25 +83,20 @@ impl<'a> Tours<'a> {
         if self.interrupt.is_stopped() {
             return Ok(());
         }
-        let turn = self.rounds.len();
         let world = self.setting.world();
+        let amount = Amount { world, crews: self.crews, round: self.rounds.len() as u32 };
         let mut round = Vec::new();
         for (kind, fabric) in &self.fabrics {
             let compute = Arc::clone(&self.compute);
             let pin = self.setting.experiment.real.pin;
             let interrupt = Some(self.interrupt);
             let ranks = Ranks { compute, fabric: &**fabric, world, pin, interrupt };
-            let mut passes = Vec::new();
-            for Visited { shape, chunk, layouts } in &self.visited {
-                let amount = Amount { world, chunk: *chunk, crews: self.crews, turn };
-                let tour = Tour::new(*shape, layouts, amount);
-                let model = self.setting.models[shape.model.index()];
-                match run(&ranks, &tour, model) {
-                    Err(_) if self.interrupt.is_stopped() => return Ok(()),
-                    passed => passes.push(passed?),
-                }
-            }
-            round.push((*kind, passes));
+            let tour = Tour::new(&self.visited, amount);
+            let passed = match run(&ranks, &tour, &self.setting.models) {
+                Err(_) if self.interrupt.is_stopped() => return Ok(()),
+                passed => passed?,
+            };
+            round.push(OfKind { kind: *kind, shapes: tour.shapes(), passed });
         }
         self.rounds.push(round);
         Ok(())
@@ -117,24 +109,18 @@ impl<'a> Tours<'a> {
 
     /// Prices on these collectives from some rounds.
     pub fn prices(&self, kind: CollectiveKind, rounds: Range<usize>) -> TaskPrices {
-        TaskPrices::of_tours(self.passes(kind, rounds))
+        let tours = self.of_kind(kind, rounds);
+        TaskPrices::of_tours(tours.map(|tour| (&*tour.shapes, &*tour.passed.samples.tasks)))
     }
 
     /// Charges on these collectives from some rounds; `None` if no decision was waited for in them.
     pub fn charges(&self, kind: CollectiveKind, rounds: Range<usize>) -> Option<ChargesSpec> {
-        let passes: Vec<&Passed> = self.passes(kind, rounds).map(|(_, passed)| passed).collect();
+        let passes: Vec<&Passed> = self.of_kind(kind, rounds).map(|tour| &tour.passed).collect();
         price::charges(&passes, kind)
     }
 
-    fn passes(
-        &self,
-        kind: CollectiveKind,
-        rounds: Range<usize>,
-    ) -> impl Iterator<Item = (Shape, &Passed)> {
-        let of_kind = self.rounds[rounds].iter().flatten().filter(move |(other, _)| *other == kind);
-        of_kind.flat_map(|(_, passes)| {
-            self.visited.iter().zip(passes).map(|(visited, passed)| (visited.shape, passed))
-        })
+    fn of_kind(&self, kind: CollectiveKind, rounds: Range<usize>) -> impl Iterator<Item = &OfKind> {
+        self.rounds[rounds].iter().flatten().filter(move |tour| tour.kind == kind)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::partial::Header;
 use super::pass::Passed;
-use super::plan::{Cell, Plan};
+use super::plan::Plan;
 use super::price::{self, OUTLIER, Prices};
 use crate::profile::{
     ChargesSpec, EntrySpec, LabelName, MeasuredSpec, ModeName, ProfileFile, SpreadSpec, StageName,
@@ -19,7 +19,7 @@ pub fn profile(
     date: &str,
     model: &ModelSpec,
     gpu: &str,
-    done: &BTreeMap<Cell, Passed>,
+    done: &BTreeMap<u32, Passed>,
 ) -> Option<ProfileFile> {
     let plan = &header.plan;
     let prices = Prices::of(plan, model, done);

@@ -1,16 +1,17 @@
 //! The system that runs a tour: the elastic scheduler with a policy that follows a script.
 
-use super::tour::{Part, Tour};
+use super::tour::{Leg, Part, Tour};
 use flexdit_core::cost::{DegreeCost, Estimator, ShapeCosts};
 use flexdit_core::migration::StateSpec;
 use flexdit_core::model::ModelSpec;
 use flexdit_core::scheduler::{Key, Plan, Policy, RequestView, Scheduler, SchedulerConfig, View};
 use flexdit_core::{Nanos, Parallelism, Shape, Stage};
+use std::collections::VecDeque;
 
-/// The scheduler that takes the turns of a tour of this model's shapes, one after the other.
+/// The scheduler that walks a tour of shapes of these models.
 ///
 /// Copies, releases and completion are the scheduler's, as in every other run.
-pub fn system(tour: &Tour, model: &'static ModelSpec, world: u16) -> Scheduler {
+pub fn system(tour: &Tour, models: &[&'static ModelSpec], world: u16) -> Scheduler {
     let layouts = |stage| {
         let mut all: Vec<Parallelism> =
             tour.parts().filter(|part| part.stage == stage).map(|part| part.layout).collect();
@@ -18,24 +19,35 @@ pub fn system(tour: &Tour, model: &'static ModelSpec, world: u16) -> Scheduler {
         all.dedup();
         all
     };
-    let allowed =
-        Allowed { model, steps: layouts(Stage::Denoise), decodes: layouts(Stage::VaeDecode) };
-    let policy = Follow { turns: tour.turns.clone(), next: 0 };
+    let (steps, decodes) = (layouts(Stage::Denoise), layouts(Stage::VaeDecode));
+    let allowed = Allowed { models: models.to_vec(), steps, decodes };
+    let policy = Follow { now: Vec::new(), next: tour.legs.clone().into() };
     let config = SchedulerConfig { retries: 0, credits: 0, ..SchedulerConfig::new(world) };
     Scheduler::new(config, Box::new(policy), Box::new(allowed))
 }
 
-/// Takes a turn when everything before it has ended.
+/// Begins a leg when everything before it has ended, and each task of a list when the one before it has.
 struct Follow {
-    turns: Vec<Vec<Part>>,
-    next: usize,
+    /// What is left of the lists of the leg under way.
+    now: Vec<std::vec::IntoIter<Part>>,
+    next: VecDeque<Leg>,
 }
 
 impl Follow {
-    fn begins(&self, turn: &[Part], view: &View<'_>) -> bool {
-        let ready = |part: &Part| view.request(part.request).is_some_and(|r| r.is_ready());
-        view.free() == view.world() && turn.iter().all(ready)
+    fn begin_leg(&mut self, view: &View<'_>) {
+        let is_over = self.now.iter().all(|list| list.as_slice().is_empty());
+        if !is_over || view.free() < view.world() {
+            return;
+        }
+        let ready = |part: &Part| is_ready(view, part);
+        if let Some(leg) = self.next.pop_front_if(|leg| leg.lists.iter().flatten().all(ready)) {
+            self.now = leg.lists.into_iter().map(Vec::into_iter).collect();
+        }
     }
+}
+
+fn is_ready(view: &View<'_>, part: &Part) -> bool {
+    view.request(part.request).is_some_and(|request| request.is_ready())
 }
 
 impl Policy for Follow {
@@ -44,22 +56,23 @@ impl Policy for Follow {
     }
 
     fn decide(&mut self, view: &View<'_>, plan: &mut Plan<'_>) {
-        let Some(turn) = self.turns.get(self.next).filter(|turn| self.begins(turn, view)) else {
-            return;
-        };
-        for part in turn {
-            plan.chunk(part.request, part.steps);
+        self.begin_leg(view);
+        for list in &mut self.now {
+            let Some(part) = list.as_slice().first().filter(|part| is_ready(view, part)) else {
+                continue;
+            };
             if let Some(grant) = plan.take_exact(&part.ranks) {
+                plan.chunk(part.request, part.steps);
                 plan.run(part.request, grant, part.layout);
+                list.next();
             }
         }
-        self.next += 1;
     }
 }
 
 /// Allows the layouts of the tour. Nothing is decided by the times.
 struct Allowed {
-    model: &'static ModelSpec,
+    models: Vec<&'static ModelSpec>,
     steps: Vec<Parallelism>,
     decodes: Vec<Parallelism>,
 }
@@ -79,7 +92,7 @@ impl Estimator for Allowed {
             encode: Some(time),
             steps: entries(&self.steps),
             decodes: entries(&self.decodes),
-            state: StateSpec::of(self.model, shape).unwrap_or_default(),
+            state: StateSpec::of(self.models[shape.model.index()], shape).unwrap_or_default(),
         }
     }
 }

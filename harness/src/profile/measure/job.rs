@@ -68,17 +68,16 @@ impl Job {
             return Err(InputError::new(self.out.display().to_string(), message).into());
         }
         let mut partial = Partial::open(self.partial(), &self.header)?;
-        let cells = plan.cells();
-        for (at, cell) in cells.iter().enumerate() {
-            let shape = super::plan::size(&plan.shapes[cell.shape]);
-            let words = format!("{} {shape}, round {}", self.model.name, cell.round + 1);
-            progress(at, cells.len(), &words);
-            if !partial.has(*cell) {
-                let passed = pass::run(ranks, &plan.tour(self.model, *cell), self.model)?;
-                partial.add(*cell, passed)?;
+        let all = plan.rounds as usize;
+        for round in 0..plan.rounds {
+            let words = format!("{}, round {}", self.model.name, round + 1);
+            progress(round as usize, all, &words);
+            if !partial.has(round) {
+                let passed = pass::run(ranks, &plan.tour(self.model, round), &[self.model])?;
+                partial.add(round, passed)?;
             }
         }
-        progress(cells.len(), cells.len(), "");
+        progress(all, all, "");
         let date = Machine::here().date;
         let profile = file::profile(&self.header, &date, self.model, &self.gpu, partial.done());
         let profile = profile

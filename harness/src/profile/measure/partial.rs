@@ -4,7 +4,7 @@
 //! not count. Invariant: tours of another plan, machine or program are never mixed in.
 
 use super::pass::Passed;
-use super::plan::{Cell, Plan};
+use super::plan::Plan;
 use crate::input::InputError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -12,9 +12,15 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+/// How tours go, as a number that changes with it: 1 was one shape at a time, ranks in step.
+pub const KIND: u32 = 2;
+
 /// What tours were taken under.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
+    /// How tours go: [`KIND`]. Files that do not say so are of kind 1.
+    #[serde(default = "first_kind")]
+    pub kind: u32,
     /// What is run.
     pub plan: Plan,
     /// The machine, without the date.
@@ -27,9 +33,13 @@ pub struct Header {
     pub weights: String,
 }
 
+fn first_kind() -> u32 {
+    1
+}
+
 #[derive(Serialize, Deserialize)]
 struct Line {
-    cell: Cell,
+    round: u32,
     passed: Passed,
 }
 
@@ -38,7 +48,7 @@ struct Line {
 pub struct Partial {
     path: PathBuf,
     file: File,
-    done: BTreeMap<Cell, Passed>,
+    done: BTreeMap<u32, Passed>,
 }
 
 impl Partial {
@@ -77,32 +87,32 @@ impl Partial {
                         let file = path.display().to_string();
                         InputError::new(file, error.to_string()).at(at as u32 + 2, 0)
                     })?;
-                    done.insert(line.cell, line.passed);
+                    done.insert(line.round, line.passed);
                 }
             }
         }
         Ok(Self { path, file, done })
     }
 
-    /// Whether a tour is there.
-    pub fn has(&self, cell: Cell) -> bool {
-        self.done.contains_key(&cell)
+    /// Whether the tour of a round is there.
+    pub fn has(&self, round: u32) -> bool {
+        self.done.contains_key(&round)
     }
 
     /// Adds a finished tour.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn add(&mut self, cell: Cell, passed: Passed) -> Result<(), InputError> {
-        let line = Line { cell, passed };
+    pub fn add(&mut self, round: u32, passed: Passed) -> Result<(), InputError> {
+        let line = Line { round, passed };
         append(&mut self.file, &line)
             .map_err(|error| InputError::io(&self.path, "write", &error))?;
-        self.done.insert(line.cell, line.passed);
+        self.done.insert(line.round, line.passed);
         Ok(())
     }
 
-    /// The tours so far.
-    pub fn done(&self) -> &BTreeMap<Cell, Passed> {
+    /// The tours so far, by round.
+    pub fn done(&self) -> &BTreeMap<u32, Passed> {
         &self.done
     }
 
@@ -126,6 +136,14 @@ fn append(file: &mut File, line: &impl Serialize) -> std::io::Result<()> {
 
 /// Refuses tours that were taken under something else, and says what differs.
 fn same(path: &Path, now: &Header, then: &Header) -> Result<(), InputError> {
+    if now.kind != then.kind {
+        let message = format!(
+            "holds tours of kind {}, expected {}: finish that measurement with the flexdit that began \
+             it, or remove the file",
+            then.kind, now.kind
+        );
+        return Err(InputError::new(path.display().to_string(), message));
+    }
     let differs = [
         ("model", now.plan.model != then.plan.model),
         ("shapes", now.plan.shapes != then.plan.shapes),
@@ -168,6 +186,7 @@ mod tests {
         };
         let text = |text: &str| text.to_owned();
         Header {
+            kind: KIND,
             plan,
             machine: text("a"),
             flexdit: text("1"),
@@ -185,20 +204,20 @@ mod tests {
     fn a_second_call_finds_what_the_first_finished_and_not_what_was_cut_off() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.yaml.partial");
-        let cells = [0, 1, 2].map(|shape| Cell { round: 1, shape });
+        let rounds = [0, 1, 2];
         let mut first = Partial::open(path.clone(), &header()).unwrap();
-        first.add(cells[0], passed(5)).unwrap();
-        first.add(cells[1], passed(6)).unwrap();
+        first.add(rounds[0], passed(5)).unwrap();
+        first.add(rounds[1], passed(6)).unwrap();
         drop(first);
         let mut text = std::fs::read_to_string(&path).unwrap();
         text.truncate(text.len() - 9);
         std::fs::write(&path, text).unwrap();
         let mut second = Partial::open(path.clone(), &header()).unwrap();
-        assert_eq!(cells.map(|cell| second.has(cell)), [true, false, false]);
-        second.add(cells[2], passed(7)).unwrap();
+        assert_eq!(rounds.map(|round| second.has(round)), [true, false, false]);
+        second.add(rounds[2], passed(7)).unwrap();
         drop(second);
         let third = Partial::open(path.clone(), &header()).unwrap();
-        assert_eq!(third.done().get(&cells[2]), Some(&passed(7)));
+        assert_eq!(third.done().get(&rounds[2]), Some(&passed(7)));
         assert_eq!(third.done().len(), 2);
         third.remove().unwrap();
         assert!(!path.exists());
@@ -218,6 +237,11 @@ mod tests {
         let mut other = header();
         other.plan.crews = 2;
         assert!(refused(&other).starts_with("settings: "));
+        let mut old = serde_json::to_value(header()).unwrap();
+        old.as_object_mut().unwrap().remove("kind");
+        std::fs::write(&path, format!("{old}\n")).unwrap();
+        let error = Partial::open(path.clone(), &header()).unwrap_err().to_string();
+        assert!(error.contains("holds tours of kind 1, expected 2: finish that"), "{error}");
         std::fs::write(&path, "{}\n").unwrap();
         let error = Partial::open(path.clone(), &header()).unwrap_err().to_string();
         assert!(error.contains("another file is in the way"), "{error}");

@@ -44,21 +44,25 @@ pub enum PassError {
     #[error(transparent)]
     Run(#[from] RunError),
     /// A task failed, or the tour did not end.
-    #[error("the tour of a shape did not end: {0}")]
+    #[error("a tour did not end: {0}")]
     Failed(String),
 }
 
-/// Runs a tour of shapes of this model.
+/// Runs a tour of shapes of these models.
 ///
 /// # Errors
 /// The driver cannot run it, or a task fails.
-pub fn run(ranks: &Ranks<'_>, tour: &Tour, model: &'static ModelSpec) -> Result<Passed, PassError> {
+pub fn run(
+    ranks: &Ranks<'_>,
+    tour: &Tour,
+    models: &[&'static ModelSpec],
+) -> Result<Passed, PassError> {
     let options = Options { pin: ranks.pin, ..Options::new(ranks.world) };
     let driver = Driver::new(options, Arc::clone(&ranks.compute), ranks.fabric);
     if let Some(interrupt) = ranks.interrupt {
         interrupt.watch(driver.control());
     }
-    let mut system = follow::system(tour, model, ranks.world);
+    let mut system = follow::system(tour, models, ranks.world);
     let mut sampler = Sampler::new(tour);
     let workload = Workload { requests: tour.requests.clone(), ..Workload::default() };
     let outcome = driver.run(&mut system, workload, &mut sampler, &mut ())?;

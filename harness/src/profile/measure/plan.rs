@@ -1,6 +1,6 @@
-//! Which shapes of which model are timed, how often, and in what order.
+//! Which shapes of which model are timed, where, and how often.
 
-use super::tour::{Amount, Layouts, Tour};
+use super::tour::{Amount, Layouts, Tour, Visit};
 use crate::experiment::CollectiveKind;
 use crate::input::InputError;
 use flexdit_core::Shape;
@@ -24,21 +24,12 @@ pub struct Plan {
     pub chunk: u32,
     /// Crews for every decode layout, in one tour.
     pub crews: u32,
-    /// Tours of every shape.
+    /// Tours of all shapes.
     pub rounds: u32,
     /// Whether ranks keep to a core each.
     pub pin: bool,
     /// How ranks talk to each other.
     pub collectives: CollectiveKind,
-}
-
-/// One tour of the plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Cell {
-    /// Which round.
-    pub round: u32,
-    /// Which shape of the plan.
-    pub shape: usize,
 }
 
 impl Plan {
@@ -88,30 +79,17 @@ impl Plan {
         Layouts::of(model, shape, &self.degrees, &self.patches)
     }
 
-    /// All tours: every shape once a round, so that what the machine does in between touches all shapes alike. Every
-    /// round begins with another shape.
-    pub fn cells(&self) -> Vec<Cell> {
-        let shapes = self.shapes.len();
-        let of_round = |round: u32| {
-            (0..shapes).map(move |at| Cell { round, shape: (at + round as usize) % shapes })
-        };
-        (0..self.rounds).flat_map(of_round).collect()
-    }
-
-    /// The tour of a cell.
+    /// The tour of a round, all shapes at once: what the machine does meanwhile touches them alike.
     ///
     /// # Panics
     /// If the plan was not [checked](Plan::check).
-    pub fn tour(&self, model: &ModelSpec, cell: Cell) -> Tour {
-        let shape = self.shapes[cell.shape];
-        let layouts = self.layouts(model, &shape);
-        let amount = Amount {
-            world: self.world,
-            chunk: self.chunk,
-            crews: self.crews,
-            turn: cell.round as usize,
+    pub fn tour(&self, model: &ModelSpec, round: u32) -> Tour {
+        let visit = |shape: &Shape| {
+            let layouts = self.layouts(model, shape);
+            Visit { shape: *shape, chunk: self.chunk, layouts }
         };
-        Tour::new(shape, &layouts, amount)
+        let visits: Vec<Visit> = self.shapes.iter().map(visit).collect();
+        Tour::new(&visits, Amount { world: self.world, crews: self.crews, round })
     }
 }
 
@@ -140,6 +118,7 @@ pub fn parse_size(text: &str) -> Result<(u32, u32, u32), String> {
 mod tests {
     use super::*;
     use flexdit_core::model::model;
+    use flexdit_core::{Parallelism, Stage};
 
     fn plan() -> Plan {
         let shape = |side| Shape {
@@ -170,11 +149,24 @@ mod tests {
     }
 
     #[test]
-    fn every_shape_comes_once_a_round_and_rounds_begin_with_another() {
-        let plan = plan();
-        plan.check(model("qwen-image").expect("listed"), "here").expect("sound");
-        let shapes: Vec<usize> = plan.cells().iter().map(|cell| cell.shape).collect();
-        assert_eq!(shapes, [0, 1, 2, 1, 2, 0]);
+    fn a_tour_has_every_shape_at_every_layout_and_each_round_another_order() {
+        let (plan, qwen) = (plan(), model("qwen-image").expect("listed"));
+        plan.check(qwen, "here").expect("sound");
+        let tours = [0, 1].map(|round| plan.tour(qwen, round));
+        assert_eq!(tours[0], plan.tour(qwen, 0));
+        assert_ne!(tours[0].legs, tours[1].legs);
+        assert_eq!(tours[0].requests, tours[1].requests);
+        for tour in &tours {
+            let shapes = tour.shapes();
+            for shape in &plan.shapes {
+                let of = |layout| {
+                    let mine = tour.parts().filter(|part| part.counts && part.layout == layout);
+                    let mine = mine.filter(|part| part.stage == Stage::Denoise);
+                    mine.filter(|part| shapes[part.request.index()].height == shape.height).count()
+                };
+                assert_eq!([Parallelism::SINGLE, Parallelism::ulysses(2)].map(of), [2, 2]);
+            }
+        }
     }
 
     #[test]

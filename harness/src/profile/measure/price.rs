@@ -4,14 +4,14 @@
 //! that stood still, is left out, and counted. Invariant: at least half of the samples count.
 
 use super::pass::Passed;
-use super::plan::{Cell, Plan};
+use super::plan::Plan;
 use super::sample::TaskSample;
 use crate::experiment::CollectiveKind;
 use crate::metrics::summary::nearest_rank;
 use crate::profile::{ChargesSpec, CopySpec, SetupSpec, SpreadSpec};
 use crate::quantity::{Bandwidth, Duration};
 use flexdit_core::model::ModelSpec;
-use flexdit_core::{Nanos, Parallelism, Stage};
+use flexdit_core::{Nanos, Parallelism, Shape, Stage};
 use std::collections::BTreeMap;
 
 /// Samples beyond this multiple of their median are left out.
@@ -32,18 +32,19 @@ pub struct Prices {
 }
 
 impl Prices {
-    /// Sorts the samples of all tours.
+    /// Sorts the samples of all tours, by round.
     ///
     /// # Panics
     /// If the plan was not [checked](Plan::check).
-    pub fn of(plan: &Plan, model: &ModelSpec, done: &BTreeMap<Cell, Passed>) -> Self {
+    pub fn of(plan: &Plan, model: &ModelSpec, done: &BTreeMap<u32, Passed>) -> Self {
         let mut prices = Self::default();
-        for (cell, passed) in done {
-            let shape = plan.shapes[cell.shape];
-            let tokens = model.latent_tokens(shape.height, shape.width, shape.frames);
-            let tokens = tokens.expect("checked with the plan");
-            let voxels = model.voxels(shape.height, shape.width, shape.frames);
+        for (round, passed) in done {
+            let shapes = plan.tour(model, *round).shapes();
             for task in &passed.samples.tasks {
+                let Shape { height, width, frames, .. } = shapes[task.request.index()];
+                let tokens = model.latent_tokens(height, width, frames);
+                let tokens = tokens.expect("checked with the plan");
+                let voxels = model.voxels(height, width, frames);
                 let (group, size) = match task.stage {
                     Stage::TextEncode => (&mut prices.encode, tokens),
                     Stage::Denoise => (prices.steps.entry(task.layout).or_default(), tokens),

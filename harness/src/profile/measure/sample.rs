@@ -1,14 +1,15 @@
 //! From the steps of a run to samples: what each task of a tour took, and what came on top.
 //!
 //! Invariant: a sample is what the simulator would charge. A task's time is from when its last rank began until its last rank was
-//! done, without launch and forming of groups; what control took is from the end of what the decision waited for.
+//! done, without launch and forming of groups; what control took is from the end of what the decision waited for: in a tour the
+//! task before it on its own ranks, or on any rank where a leg begins.
 
 use super::tour::Tour;
 use flexdit_core::{
     Command, Event, Group, Nanos, Observer, Parallelism, Rank, RequestId, Span, Stage, TransferId,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// What one task took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,10 +77,19 @@ struct Moving {
     started: Option<Nanos>,
 }
 
+/// What a tour says of a task.
+struct Expected {
+    counts: bool,
+    /// Whether its leg begins with it, on its ranks.
+    leads: bool,
+}
+
 /// Takes samples of a tour, or of any other run.
 pub struct Sampler {
-    /// Whether the launches count, in order; `None` if all do.
-    counts: Option<std::vec::IntoIter<bool>>,
+    /// The launches to come, by request in their order; `None` if all count.
+    tour: Option<BTreeMap<RequestId, VecDeque<Expected>>>,
+    /// When each rank last ended a task.
+    ended: BTreeMap<Rank, Nanos>,
     open: BTreeMap<u64, Open>,
     moving: BTreeMap<TransferId, Moving>,
     samples: Samples,
@@ -88,14 +98,21 @@ pub struct Sampler {
 impl Sampler {
     /// A sampler of this tour.
     pub fn new(tour: &Tour) -> Self {
-        let counts: Vec<bool> = tour.parts().map(|part| part.counts).collect();
-        Self { counts: Some(counts.into_iter()), ..Self::of_run() }
+        let mut expected: BTreeMap<RequestId, VecDeque<Expected>> = BTreeMap::new();
+        for list in tour.legs.iter().flat_map(|leg| &leg.lists) {
+            for (at, part) in list.iter().enumerate() {
+                let one = Expected { counts: part.counts, leads: at == 0 };
+                expected.entry(part.request).or_default().push_back(one);
+            }
+        }
+        Self { tour: Some(expected), ..Self::of_run() }
     }
 
     /// A sampler of a run of any system: every task that ends counts.
     pub fn of_run() -> Self {
         Self {
-            counts: None,
+            tour: None,
+            ended: BTreeMap::new(),
             open: BTreeMap::new(),
             moving: BTreeMap::new(),
             samples: Samples::default(),
@@ -104,8 +121,8 @@ impl Sampler {
 
     /// The samples of a tour; `None` if it is not over.
     pub fn finish(self) -> Option<Samples> {
-        let left = self.counts.as_ref().map_or(0, ExactSizeIterator::len);
-        (self.open.is_empty() && left == 0).then_some(self.samples)
+        let mut left = self.tour.iter().flat_map(BTreeMap::values);
+        (self.open.is_empty() && left.all(VecDeque::is_empty)).then_some(self.samples)
     }
 
     /// The samples so far.
@@ -162,7 +179,9 @@ impl Observer for Sampler {
         for event in events {
             match event {
                 Event::Finished { task, rank, span } => {
-                    cause = cause.max(Some(span.ended.unwrap_or(now)));
+                    let ended = span.ended.unwrap_or(now);
+                    cause = cause.max(Some(ended));
+                    self.ended.insert(*rank, ended);
                     self.finished(task.0, *rank, *span, now);
                 }
                 Event::Migrated { transfer, started } => {
@@ -186,12 +205,22 @@ impl Observer for Sampler {
                 Command::Launch(task) => {
                     let moving = self.moving.iter();
                     let mut mine = moving.filter(|(_, moving)| moving.request == task.request);
+                    let moved = mine.next().map(|(id, _)| *id);
+                    let (counts, cause) = match &mut self.tour {
+                        Some(tour) => {
+                            let next = tour.get_mut(&task.request).and_then(VecDeque::pop_front);
+                            let leads = next.as_ref().is_some_and(|next| next.leads);
+                            let waited = self.ended.iter();
+                            let waited =
+                                waited.filter(|(rank, _)| leads || task.group.contains(rank));
+                            let cause = waited.map(|(_, ended)| *ended).max();
+                            (next.is_some_and(|next| next.counts), cause)
+                        }
+                        None => (true, cause),
+                    };
                     let open = Open {
                         request: task.request,
-                        counts: match &mut self.counts {
-                            Some(counts) => counts.next().unwrap_or(false),
-                            None => true,
-                        },
+                        counts,
                         stage: task.stage,
                         layout: task.parallelism,
                         first_step: task.first_step,
@@ -199,7 +228,7 @@ impl Observer for Sampler {
                         left: task.group.len(),
                         active: task.active().into(),
                         cause,
-                        moved: mine.next().map(|(id, _)| *id),
+                        moved,
                         spans: Vec::new(),
                     };
                     self.open.insert(task.id.0, open);

@@ -18,7 +18,7 @@ const PROFILE: &str = "
 {model: qwen-image, gpu: h20, label: measured, source: a test, entries: [
   {stage: text-encode, constant: 3}, {stage: dit-prepare, constant: 2},
   {stage: timestep-prepare, constant: 0}, {stage: finalize, constant: 0},
-  {stage: guided-step, constant: 11}, {stage: guided-step, degree: 2, constant: 7},
+  {stage: guided-step, samples: [[24, 11], [48, 21]]}, {stage: guided-step, degree: 2, constant: 7},
   {stage: guided-step, cfg: 2, constant: 6},
   {stage: vae-decode, constant: 9}, {stage: vae-decode, patch: 2, constant: 5}]}";
 
@@ -26,13 +26,16 @@ fn shape() -> Shape {
     Shape { guidance: true, height: 64, width: 96, frames: 1, text_tokens: 8, ..Shape::default() }
 }
 
-fn tour(world: u16) -> Tour {
-    let qwen = model("qwen-image").expect("listed");
-    let layouts = Layouts::of(qwen, &shape(), &[1, 2], &[1, 2]);
-    Tour::new(shape(), &layouts, Amount { world, chunk: 2, crews: 2, turn: 0 })
+/// Twice as many latent tokens.
+fn large() -> Shape {
+    Shape { height: 128, ..shape() }
 }
 
-/// A tour of the shape in virtual time, at the prices and charges above.
+fn tour() -> Tour {
+    header(1).plan.tour(model("qwen-image").expect("listed"), 0)
+}
+
+/// A tour in virtual time, at the prices and charges above.
 fn in_virtual_time(tour: &Tour) -> Samples {
     let qwen = model("qwen-image").expect("listed");
     let book = CostBook::new(vec![profile::parse("p.yaml", PROFILE).expect("a profile")]);
@@ -48,7 +51,7 @@ fn in_virtual_time(tour: &Tour) -> Samples {
         control_plane: Nanos(900),
         ..Charges::free()
     };
-    let mut system = follow::system(tour, qwen, 2);
+    let mut system = follow::system(tour, &[qwen], 2);
     let mut sampler = Sampler::new(tour);
     let workload = Workload { requests: tour.requests.clone(), ..Workload::default() };
     let faults = FaultModel::default();
@@ -59,13 +62,16 @@ fn in_virtual_time(tour: &Tour) -> Samples {
 
 #[test]
 fn a_tour_in_virtual_time_gives_back_what_it_was_charged() {
-    let tour = tour(2);
+    let tour = tour();
+    let shapes = tour.shapes();
     let samples = in_virtual_time(&tour);
     let split = Parallelism { cfg: 2, ..Parallelism::SINGLE };
     for task in &samples.tasks {
         let ms = match (task.stage, task.layout) {
             (Stage::TextEncode, _) => 5,
-            (Stage::Denoise, Parallelism::SINGLE) => 22,
+            (Stage::Denoise, Parallelism::SINGLE) => {
+                if shapes[task.request.index()].height == shape().height { 22 } else { 42 }
+            }
             (Stage::Denoise, layout) if layout == split => 12,
             (Stage::Denoise, _) => 14,
             (Stage::VaeDecode, Parallelism::SINGLE) => 9,
@@ -75,6 +81,9 @@ fn a_tour_in_virtual_time_gives_back_what_it_was_charged() {
         let setup = if task.layout.degree() > 1 { 130 } else { 0 };
         assert_eq!((task.launch, task.setup), (Nanos(42), Nanos(setup)));
         assert!(task.control.is_none_or(|control| control == Nanos(900)), "{task:?}");
+        // A step on the rank that encoded has nothing to wait for but the decision.
+        let is_alone = (task.stage, task.layout) == (Stage::Denoise, Parallelism::SINGLE);
+        assert!(!is_alone || task.control.is_some(), "{task:?}");
     }
     let counted = tour.parts().filter(|part| part.counts).count();
     assert_eq!(samples.tasks.len(), counted);
@@ -87,12 +96,12 @@ fn a_tour_in_virtual_time_gives_back_what_it_was_charged() {
 
 #[test]
 fn a_tour_on_real_ranks_has_a_sample_for_every_task_that_counts() {
-    let tour = tour(2);
+    let tour = tour();
     let qwen = model("qwen-image").expect("listed");
     let compute = Arc::new(Synthetic::new(vec![qwen], 1));
     let fabric = GroupFree::default();
     let ranks = Ranks { compute, fabric: &fabric, world: 2, pin: false, interrupt: None };
-    let passed = run(&ranks, &tour, qwen).unwrap_or_else(|error| panic!("{error}"));
+    let passed = run(&ranks, &tour, &[qwen]).unwrap_or_else(|error| panic!("{error}"));
     let counted = tour.parts().filter(|part| part.counts).count();
     assert_eq!(passed.samples.tasks.len(), counted);
     assert!(passed.samples.tasks.iter().all(|task| task.time > Nanos::ZERO));
@@ -107,7 +116,7 @@ fn header(rounds: u32) -> Header {
         world: 2,
         degrees: vec![1, 2],
         patches: vec![1, 2],
-        shapes: vec![shape()],
+        shapes: vec![shape(), large()],
         chunk: 2,
         crews: 2,
         rounds,
@@ -116,28 +125,29 @@ fn header(rounds: u32) -> Header {
     };
     let text = |text: &str| text.to_owned();
     let (machine, flexdit, weights) = (text("a machine"), text("0.1.0"), text("none"));
-    Header { plan, machine, flexdit, optimised: true, weights }
+    Header { kind: KIND, plan, machine, flexdit, optimised: true, weights }
 }
 
 #[test]
 fn a_profile_of_virtual_time_prices_as_virtual_time_charged() {
     let header = header(1);
     let qwen = model("qwen-image").expect("listed");
-    let cell = header.plan.cells()[0];
-    let samples = in_virtual_time(&header.plan.tour(qwen, cell));
+    let samples = in_virtual_time(&header.plan.tour(qwen, 0));
     let passed = Passed { samples, pulled: 5_000, copying: Nanos(5_000), ..Passed::default() };
-    let done = BTreeMap::from([(cell, passed)]);
+    let done = BTreeMap::from([(0, passed)]);
     let file = profile(&header, "2026-11-21", qwen, "h20", &done).expect("sampled");
     let text = text(&file, "flexdit profile").expect("plain data");
     let read: ProfileFile = Document::parse("p.yaml", &text).unwrap().get().unwrap();
     assert_eq!(read, file, "{text}");
     let table = profile::parse("p.yaml", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let known = profile::parse("p.yaml", PROFILE).expect("a profile");
-    let time = |table: &CostTable, layout| table.step(&shape(), layout).map(|price| price.time);
     let layouts = Layouts::of(qwen, &shape(), &[1, 2], &[1, 2]);
-    for layout in layouts.steps {
-        assert!(time(&table, layout).is_some());
-        assert_eq!(time(&table, layout), time(&known, layout), "{layout}");
+    for (shape, layout) in
+        [shape(), large()].iter().flat_map(|shape| layouts.steps.iter().map(move |l| (shape, *l)))
+    {
+        let time = |table: &CostTable| table.step(shape, layout).map(|price| price.time);
+        assert!(time(&table).is_some());
+        assert_eq!(time(&table), time(&known), "{layout}");
     }
     let encode = |table: &CostTable| table.encode(&shape()).map(|price| price.time);
     assert_eq!(encode(&table), encode(&known));
@@ -180,8 +190,8 @@ fn a_measurement_that_failed_goes_on_where_it_stopped() {
         let ranks = Ranks { compute, fabric: &fabric, world: 2, pin: false, interrupt: None };
         job.run(&ranks, "flexdit profile", &|_, _, _| {})
     };
-    // A tour decodes two requests of each of five crews; those with two patches take two ranks each.
-    let of_a_tour = 4 + 2 * (2 + 4);
+    // A tour decodes four requests of each of five crews; those with two patches take two ranks each.
+    let of_a_tour = 8 + 2 * (4 + 8);
     let error = run(of_a_tour + 1).expect_err("the second tour fails");
     assert!(error.to_string().contains("a test says so"), "{error}");
     assert!(!job.out.exists());
