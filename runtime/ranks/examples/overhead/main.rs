@@ -1,5 +1,7 @@
 //! What the real driver costs on this machine: gaps between tasks, overhead against the bare loop, migration against memcpy.
-//! Prints measured figures; run it in release on a quiet machine.
+//! Prints measured figures; run it in release on a quiet machine. `overhead migration` prints the last part alone.
+
+mod migration;
 
 use flexdit_core::cost::{DegreeCost, Estimator, ShapeCosts};
 use flexdit_core::migration::StateSpec;
@@ -10,8 +12,7 @@ use flexdit_core::{
 };
 use flexdit_ranks::synthetic::Synthetic;
 use flexdit_ranks::{
-    Buffer, Clock, Compute, ComputeError, Driver, GroupFree, Histogram, Job, Options, Outcome,
-    Output, Peers, RankMemory, RowTensor, State, Tokens, bare, pin_to_core,
+    Clock, Compute, Driver, GroupFree, Histogram, Options, Outcome, bare, pin_to_core,
 };
 use std::sync::Arc;
 
@@ -97,42 +98,6 @@ fn run(policy: Plain, world: u16, compute: Arc<dyn Compute>, requests: Vec<Reque
 fn show(name: &str, histogram: &Histogram) {
     let at = |percent| histogram.percentile(percent).map_or("-".into(), |time| time.to_string());
     println!("  {name:<34} n {:>6}  p50 {:>10}  p99 {:>10}", histogram.count(), at(50.0), at(99.0));
-}
-
-/// Moves bytes and computes nothing.
-struct Mover;
-
-const ROW: usize = 10_240;
-
-impl Compute for Mover {
-    fn state(&self, shape: &Shape) -> Result<State, ComputeError> {
-        let side = shape.height / 16;
-        let rows = vec![RowTensor { name: "latents", row_bytes: ROW }];
-        Ok(State { grid: [1, side, shape.width / 16], rows, whole: Vec::new() })
-    }
-
-    fn run(&self, job: &Job<'_>, _: &mut Peers<'_>) -> Result<Output, ComputeError> {
-        let copy = |bytes: &[u8]| -> Result<Buffer, ComputeError> {
-            let mut builder = job.memory().builder(bytes.len())?;
-            builder.push(bytes);
-            Ok(builder.finish())
-        };
-        let rows = match job.task.stage {
-            Stage::TextEncode => self.initial(job.request, job.tokens, job.memory())?,
-            Stage::Denoise => vec![copy(job.rows(0))?],
-            Stage::VaeDecode => Vec::new(),
-        };
-        Ok(Output { rows, whole: Vec::new() })
-    }
-
-    fn initial(
-        &self,
-        _: &Request,
-        tokens: &Tokens,
-        memory: &Arc<RankMemory>,
-    ) -> Result<Vec<Buffer>, ComputeError> {
-        Ok(vec![memory.zeroed(tokens.len() as usize * ROW)?])
-    }
 }
 
 /// What comes between tasks of so many requests, all there from the beginning.
@@ -246,43 +211,24 @@ fn arrivals() {
     show("lateness", &outcome.lateness);
 }
 
-fn migration() {
-    let requests = vec![request(512, 400, 0)];
-    let policy = Plain { degree: 1, ahead: false, moves: true };
-    let outcome = run(policy, 2, Arc::new(Mover), requests);
-    let bytes = 32 * 32 * ROW;
-    println!("migration of {bytes} bytes between two ranks");
-    show("pull", &outcome.measured.pull);
-    let rate = |time: Nanos| bytes as f64 / time.as_secs_f64() / 1e9;
-    let pull = rate(outcome.measured.copy.percentile(50.0).expect("pulls"));
-    println!("  pull p50 {pull:.2} GB/s");
-    // A run has three versions of a state at a time, so its copies do not stay in a cache.
-    for (name, buffers) in [("one buffer again and again", 1), ("three buffers in turn", 3)] {
-        let memcpy = rate(memcpy(bytes, buffers).percentile(50.0).expect("copies"));
-        println!("  memcpy of {name}: p50 {memcpy:.2} GB/s, pull is {:.2} of it", pull / memcpy);
-    }
-}
-
-/// Copies of so many bytes, written by another thread just before, from and to so many buffers in turn.
-fn memcpy(bytes: usize, buffers: usize) -> Histogram {
-    let mut sources = vec![vec![1_u8; bytes]; buffers];
-    let mut targets = vec![vec![0_u8; bytes]; buffers];
-    let (mut copies, clock) = (Histogram::default(), Clock::start());
-    for round in 0..200 {
-        let (source, target) = (&mut sources[round % buffers], &mut targets[round % buffers]);
-        std::thread::scope(|scope| {
-            scope.spawn(|| source.fill(round as u8));
-        });
-        let before = clock.now();
-        target.copy_from_slice(std::hint::black_box(source));
-        std::hint::black_box(target);
-        copies.add(clock.now() - before);
-    }
-    copies
-}
-
 fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
     println!("measured, {} cores", std::thread::available_parallelism().map_or(1, usize::from));
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => {
+            control();
+            migration::report();
+        }
+        ["migration"] => migration::report(),
+        _ => {
+            eprintln!("usage: overhead [migration]");
+            std::process::exit(2);
+        }
+    }
+}
+
+/// What the driver costs beside computing.
+fn control() {
     wakes();
     println!("tasks of 1 ms of one rank's arithmetic");
     gaps("one rank, queued ahead", Plain { degree: 1, ahead: true, moves: false }, 1, 1);
@@ -297,5 +243,4 @@ fn main() {
         against_bare(Nanos::from_millis(step), true);
         against_bare(Nanos::from_millis(step), false);
     }
-    migration();
 }
