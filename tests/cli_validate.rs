@@ -53,7 +53,7 @@ fn read(folder: &Path) -> Validation {
 fn runs_are_priced_by_tours_around_them_and_errors_are_parted() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), &[]);
-    let args = [&path, "--seeds", "1,2", "--crews", "1", "--out", "out"];
+    let args = [&path, "--seeds", "1,2", "--repeats", "2", "--crews", "1", "--out", "out"];
     let (code, out, error) = flexdit(folder.path(), &[&["validate"], &args[..]].concat());
     assert_eq!(code, 0, "{out}{error}");
     let found = read(&folder.path().join("out"));
@@ -101,7 +101,7 @@ fn prices_of_the_profile_are_used_where_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let costs = "costs: {migration: {bandwidth: 5GB/s}}\nsystems:";
     let path = write(folder.path(), &[("systems:", costs)]);
-    let args = [&path, "--prices", "profile", "--tolerance", "0", "--out", "out"];
+    let args = [&path, "--prices", "profile", "--repeats", "2", "--tolerance", "0", "--out", "out"];
     let (code, out, error) = flexdit(folder.path(), &[&["validate"], &args[..]].concat());
     // Prices that nobody measured are off by more than nothing.
     assert_eq!(code, 1, "{out}{error}");

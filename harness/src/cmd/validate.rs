@@ -39,8 +39,8 @@ pub struct Args {
     /// Crews of one request of every shape a rank for every decode layout, in a tour; default 2
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     crews: Option<u32>,
-    /// Times that every real run is made
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    /// Times that every real run is made; an interval takes five pairs of runs or more
+    #[arg(long, value_name = "N", default_value_t = 3)]
     repeats: usize,
     /// Fail if mean or p95 latency of a system is off by more than this share of the real one
     #[arg(long, value_name = "SHARE")]

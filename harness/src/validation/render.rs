@@ -41,7 +41,7 @@ pub fn document(validation: &Validation) -> Document {
 const READING: &str = "An error is (simulated - real) / real, of SLO attainment the difference in percentage points; it is derived \
                        from pairs of runs of one seed. Brackets are 95 % bootstrap intervals over the pairs, with five or more. The simulator's own \
                        error is what remains of it if each run is simulated once more at the times that its own tasks took; the rest is of \
-                       prices. Noise is how far two real runs of one seed are apart, in the mean: no simulator can be expected to be nearer than \
+                       prices. Noise is how far two real runs of one seed are apart, from one repeat to the next, in the mean: no simulator can be expected to be nearer than \
                        that. Drift is what remains of it with its sign.";
 
 const CHARGES: &str = "What virtual time charges beside stages, and what these real runs measured of it. Nothing was fitted to them.";

@@ -82,11 +82,9 @@ fn row(system: &str, class: Option<&str>, name: &str, pairs: &[&Pair]) -> Row {
     let is_share = name == "slo_attainment";
     let error = apart(is_share, &ours, &theirs);
     let own = apart(is_share, &hindsight, &theirs);
-    let repeat = |wanted: usize| -> Vec<(u64, f64)> {
-        let mine = found.iter().filter(|(repeat, ..)| *repeat == wanted);
-        mine.map(|(_, seed, values)| (*seed, values.2)).collect()
-    };
-    let (noise, drift) = noise(is_share, &repeat(0), &repeat(1));
+    let real: Vec<(usize, u64, f64)> =
+        found.iter().map(|(repeat, seed, values)| (*repeat, *seed, values.2)).collect();
+    let (noise, drift) = noise(is_share, &real);
     let mean = |values: &[f64]| {
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     };
@@ -116,18 +114,13 @@ fn apart(is_share: bool, a: &[f64], b: &[f64]) -> Option<Interval> {
     Some(Interval { estimate: found.estimate - 1.0, range, ..found })
 }
 
-fn noise(
-    is_share: bool,
-    first: &[(u64, f64)],
-    second: &[(u64, f64)],
-) -> (Option<f64>, Option<f64>) {
-    let pairs: Vec<(f64, f64)> = first
-        .iter()
-        .filter_map(|(seed, a)| {
-            let (_, b) = second.iter().find(|(other, _)| other == seed)?;
-            Some((*a, *b))
-        })
-        .collect();
+/// How far real runs of one seed are apart from one repeat to the next: in size, and with the sign. Runs are (repeat, seed, value).
+fn noise(is_share: bool, real: &[(usize, u64, f64)]) -> (Option<f64>, Option<f64>) {
+    let next = |(repeat, seed, value): &(usize, u64, f64)| {
+        let (.., next) = real.iter().find(|other| (other.0, other.1) == (repeat + 1, *seed))?;
+        Some((*value, *next))
+    };
+    let pairs: Vec<(f64, f64)> = real.iter().filter_map(next).collect();
     let size = |(a, b): &(f64, f64)| match is_share {
         true => Some((b - a).abs()),
         false => (*a != 0.0).then(|| ((b - a) / a).abs()),
@@ -184,6 +177,14 @@ mod tests {
         assert!((share.error.unwrap() + 0.075).abs() < 1e-12);
         assert!((share.noise.unwrap() - 0.05).abs() < 1e-12);
         assert_eq!(by("latency_ms_p95").error, None);
+    }
+
+    #[test]
+    fn noise_is_from_one_repeat_to_the_next() {
+        let real = [(0, 1, 100.0), (0, 2, 50.0), (1, 1, 110.0), (2, 1, 99.0), (1, 2, 50.0)];
+        let (noise, drift) = noise(false, &real);
+        assert!((noise.unwrap() - 0.2 / 3.0).abs() < 1e-12);
+        assert!((drift.unwrap() - (259.0 / 260.0 - 1.0)).abs() < 1e-12);
     }
 
     #[test]
