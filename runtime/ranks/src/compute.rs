@@ -99,6 +99,15 @@ pub trait Compute: Send + Sync {
         memory: &Arc<RankMemory>,
     ) -> Result<Vec<Buffer>, ComputeError>;
 
+    /// Makes ready what this rank's tasks of these shapes need, as far as it can alone: buffers, and the pages behind them.
+    /// Called by every rank at once, on its own thread, before the clock starts. By default nothing.
+    ///
+    /// # Errors
+    /// Whatever went wrong; there is no run then.
+    fn warm_up(&self, _rank: Rank, _shapes: &[Shape]) -> Result<(), ComputeError> {
+        Ok(())
+    }
+
     /// Bytes of buffers that it keeps for a rank's next task.
     fn kept(&self, _rank: Rank) -> Bytes {
         Bytes::ZERO

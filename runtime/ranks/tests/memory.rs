@@ -12,7 +12,10 @@ use flexdit_core::{
     ClassId, ModelId, Nanos, Parallelism, Rank, Request, RequestId, Shape, Stage, Workload,
 };
 use flexdit_ranks::dit::{Dit, Source, kept};
-use flexdit_ranks::{Driver, GroupFree, Options, Outcome};
+use flexdit_ranks::{
+    Buffer, Compute, ComputeError, Driver, GroupFree, Job, Options, Outcome, Output, Peers,
+    RankMemory, State, Tokens,
+};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -92,6 +95,28 @@ fn dit() -> Arc<Dit> {
     Arc::new(Dit::load(&sources, 11).expect("seeded"))
 }
 
+/// Ranks that begin cold: what tasks take is seen as it is.
+struct Cold(Arc<Dit>);
+
+impl Compute for Cold {
+    fn state(&self, shape: &Shape) -> Result<State, ComputeError> {
+        self.0.state(shape)
+    }
+
+    fn run(&self, job: &Job<'_>, peers: &mut Peers<'_>) -> Result<Output, ComputeError> {
+        self.0.run(job, peers)
+    }
+
+    fn initial(
+        &self,
+        request: &Request,
+        tokens: &Tokens,
+        memory: &Arc<RankMemory>,
+    ) -> Result<Vec<Buffer>, ComputeError> {
+        self.0.initial(request, tokens, memory)
+    }
+}
+
 /// The most bytes beyond those before the run, and what the run says.
 fn run(dit: &Arc<Dit>, world: u16, shapes: &[Shape]) -> (u64, Outcome) {
     let request = |(id, shape): (usize, &Shape)| Request {
@@ -113,7 +138,7 @@ fn run(dit: &Arc<Dit>, world: u16, shapes: &[Shape]) -> (u64, Outcome) {
     let fabric = GroupFree::default();
     let before = CURRENT.load(Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);
-    let driver = Driver::new(options, dit.clone(), &fabric);
+    let driver = Driver::new(options, Arc::new(Cold(Arc::clone(dit))), &fabric);
     let outcome = driver.run(&mut system, workload, &mut (), &mut ()).expect("a run");
     let peak = PEAK.load(Ordering::Relaxed) - before;
     assert!(outcome.ranks.iter().all(|rank| rank.held.0 == 0));
@@ -148,6 +173,27 @@ fn a_run_takes_the_memory_that_was_foretold() {
         }
     }
     mixed();
+    warm();
+}
+
+/// A rank that warmed up has the buffers of the hungriest shape, and takes no more than was foretold of it on one rank.
+fn warm() {
+    let (dit, small, large) = (dit(), shape(0, 64, 1, false), shape(0, 384, 1, true));
+    let peak = |shapes: &[Shape]| {
+        let before = CURRENT.load(Ordering::Relaxed);
+        PEAK.store(before, Ordering::Relaxed);
+        dit.warm_up(Rank(0), shapes).expect("shapes of the model");
+        (PEAK.load(Ordering::Relaxed) - before) as u64
+    };
+    let foretold = dit.memory(&large, Parallelism::SINGLE).expect("a shape").rank;
+    let first = peak(&[small, large, small]);
+    let kept = dit.scratch_bytes(Rank(0)).0;
+    println!("{first} of {foretold} taken, {kept} kept");
+    assert!(first <= foretold && foretold * 2 < first * 3);
+    // What is left of a second time is the picture and what is not kept.
+    let again = peak(&[large]);
+    assert!(kept > foretold / 2 && again < first - kept / 2, "{again} taken again");
+    assert_eq!(dit.scratch_bytes(Rank(1)).0, 0);
 }
 
 /// Many shapes in turn keep no more than the hungriest needs, and what a rank may keep beside.

@@ -13,6 +13,7 @@ mod load;
 mod picture;
 mod serial;
 mod stages;
+mod warm_up;
 
 pub use error::DitError;
 pub use judge::JUDGED;
@@ -245,9 +246,12 @@ impl Dit {
 
     /// A rank's buffers, taken out: nobody waits for a lock while others wait for him, also if two drivers share the models.
     fn scratch_of(&self, job: &Job<'_>) -> Kept<'_> {
-        let scratch = std::mem::take(&mut self.slot(job.rank).scratch);
-        let (shape, parallelism) = (job.request.shape, job.task.parallelism);
-        Kept { dit: self, rank: job.rank, shape, parallelism, begin: scratch.bytes(), scratch }
+        self.scratch_for(job.rank, job.request.shape, job.task.parallelism)
+    }
+
+    fn scratch_for(&self, rank: Rank, shape: Shape, parallelism: Parallelism) -> Kept<'_> {
+        let scratch = std::mem::take(&mut self.slot(rank).scratch);
+        Kept { dit: self, rank, shape, parallelism, begin: scratch.bytes(), scratch }
     }
 
     /// Latent tokens along frames, rows and columns.
@@ -311,6 +315,13 @@ impl Compute for Dit {
             rows.push(memory.zeroed(bytes)?);
         }
         Ok(rows)
+    }
+
+    fn warm_up(&self, rank: Rank, shapes: &[Shape]) -> Result<(), ComputeError> {
+        for shape in self.hungriest(shapes) {
+            self.rehearse(rank, shape)?;
+        }
+        Ok(())
     }
 
     fn kept(&self, rank: Rank) -> Bytes {

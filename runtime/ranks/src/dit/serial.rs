@@ -32,10 +32,19 @@ impl Dit {
     /// # Errors
     /// As [`Dit::check_shape`]; whatever the kernels say.
     pub fn serial(&self, request: &Request) -> Result<Picture, DitError> {
+        self.compute(request, &mut Scratch::default())
+    }
+
+    /// The same with these buffers.
+    pub(super) fn compute(
+        &self,
+        request: &Request,
+        scratch: &mut Scratch,
+    ) -> Result<Picture, DitError> {
         let shape = &request.shape;
         self.check_shape(shape)?;
         let (model, grid) = (self.model(shape)?, self.grid(shape)?);
-        let (pipeline, scratch) = (&model.pipeline, &mut Scratch::default());
+        let pipeline = &model.pipeline;
         let texts = self.texts(request, scratch)?;
         let context = Context { with: &texts[0], without: texts.get(1) };
         let all = Tokens::all(grid.map(|length| length as u32));

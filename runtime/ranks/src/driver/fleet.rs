@@ -7,7 +7,7 @@ use crate::memory::RankMemory;
 use crate::message::Item;
 use crate::peers::Groups;
 use crate::stats::Measured;
-use crate::worker::Worker;
+use crate::worker::{Before, Worker};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use flexdit_core::{Event, Group, Nanos, Rank};
 use std::collections::VecDeque;
@@ -128,7 +128,7 @@ pub(super) fn start<'scope, 'env>(
     seats: Vec<Seat>,
     driver: &'env Driver<'_>,
     desk: &'env dyn Reports,
-    prebuilt: &'env [Group],
+    before: &'env Before,
 ) -> Result<Vec<ScopedJoinHandle<'scope, Measured>>, RunError> {
     let start = |(index, seat): (usize, Seat)| {
         let clock = Clock::start();
@@ -146,7 +146,7 @@ pub(super) fn start<'scope, 'env>(
         };
         let thread = Builder::new().name(format!("rank-{index}"));
         let pin = driver.options.pin;
-        let thread = thread.spawn_scoped(scope, move || worker.run(pin, prebuilt));
+        let thread = thread.spawn_scoped(scope, move || worker.run(pin, before));
         thread.map_err(|error| RunError::World(error.to_string()))
     };
     seats.into_iter().enumerate().map(start).collect()

@@ -20,6 +20,7 @@ use crate::compute::Compute;
 use crate::histogram::Histogram;
 use crate::peers::Fabric;
 use crate::stats::Measured;
+use crate::worker::Before;
 use desk::Desk;
 pub(crate) use desk::Reports;
 use dispatch::Dispatcher;
@@ -28,6 +29,7 @@ use flexdit_core::{
     Bytes, Counters, Nanos, Observer, Parallelism, Rank, Request, Shape, Stage, System, Workload,
 };
 pub(crate) use mail::Mail;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread::ScopedJoinHandle;
 
@@ -216,13 +218,14 @@ impl<'a> Driver<'a> {
             .build()
             .map_err(|error| RunError::World(error.to_string()))?;
         let _inside = runtime.enter();
-        let prebuilt = system.prebuilt();
+        let shapes: BTreeSet<Shape> = workload.requests.iter().map(|one| one.shape).collect();
+        let before = Before { groups: system.prebuilt(), shapes: shapes.into_iter().collect() };
         let (fleet, seats) = Fleet::new(&self)?;
         let dispatcher = Dispatcher::new(&self, fleet, system, workload, observer, sink)?;
         let desk = Desk::new(Arc::clone(&self.mail), dispatcher);
         let (result, ended) = std::thread::scope(|scope| {
             let dismissal = Dismissal(&desk);
-            let ranks = fleet::start(scope, seats, &self, &desk, &prebuilt)?;
+            let ranks = fleet::start(scope, seats, &self, &desk, &before)?;
             let result = runtime.block_on(desk.serve());
             runtime.block_on(desk.drain());
             drop(dismissal);

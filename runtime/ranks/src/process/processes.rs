@@ -241,6 +241,10 @@ impl Compute for Processes {
         self.local.initial(request, tokens, memory)
     }
 
+    fn warm_up(&self, rank: Rank, shapes: &[Shape]) -> Result<(), ComputeError> {
+        remote::warm_up(&self.seats[rank.index()], shapes)
+    }
+
     fn kept(&self, rank: Rank) -> Bytes {
         self.seats[rank.index()].kept()
     }

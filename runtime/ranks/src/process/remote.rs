@@ -8,7 +8,7 @@ use crate::compute::{ComputeError, Job, Output};
 use crate::memory::{Buffer, OutOfMemory};
 use crate::peers::{Groups, Peers};
 use flexdit_comm::{Collectives, CommError};
-use flexdit_core::{Group, Stage};
+use flexdit_core::{Group, Shape, Stage};
 use std::io;
 use std::sync::Arc;
 
@@ -93,6 +93,14 @@ impl Drop for Remote {
         } else {
             self.seat.finish();
         }
+    }
+}
+
+/// Lets a rank's process warm up.
+pub(super) fn warm_up(seat: &Seat, shapes: &[Shape]) -> Result<(), ComputeError> {
+    match seat.ask(&Down::WarmUp(shapes.into())) {
+        Up::Warm(done) => done.map_err(ComputeError::Kernel),
+        _ => seat.lose(),
     }
 }
 

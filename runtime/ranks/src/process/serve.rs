@@ -155,6 +155,10 @@ impl Server<'_> {
             Down::Prebuild(groups) => {
                 Up::Prebuilt(self.groups.prebuild(&groups).map_err(|error| error.to_string()))
             }
+            Down::WarmUp(shapes) => {
+                let done = self.compute.warm_up(self.rank, &shapes);
+                Up::Warm(done.map_err(|error| error.to_string()))
+            }
             Down::CanReset(group) => Up::Answer(self.groups.can_reset(&group)),
             Down::Reset(group) => Up::Answer(self.groups.reset(&group).is_ok()),
             Down::Stop => Up::Ended(peak()),

@@ -6,7 +6,7 @@
 
 use crate::compute::{ComputeError, is_loss};
 use crate::memory::OutOfMemory;
-use flexdit_core::{Bytes, Group, Nanos, Rank, Request, Task};
+use flexdit_core::{Bytes, Group, Nanos, Rank, Request, Shape, Task};
 use serde::{Deserialize, Serialize};
 
 /// From the driver.
@@ -18,6 +18,8 @@ pub(super) enum Down {
     Join(String),
     /// Groups that exist before the first request.
     Prebuild(Vec<Group>),
+    /// Shapes of the requests to come: it warms up.
+    WarmUp(Vec<Shape>),
     /// Its part of a task.
     Task(Box<Part>),
     /// Whether to begin the step that was asked for.
@@ -63,6 +65,8 @@ pub(super) enum Up {
     Joined { world: Result<(), String>, pinned: Result<usize, String> },
     /// The groups are there, or why not.
     Prebuilt(Result<(), String>),
+    /// It is warm, or why not.
+    Warm(Result<(), String>),
     /// It asks whether to begin this step of its task.
     Step(u32),
     /// Its part of the task is done.

@@ -17,7 +17,7 @@ use crate::pin;
 use crate::rendezvous::Rendezvous;
 use crate::stats::Measured;
 use crossbeam_channel::{Receiver, TryRecvError};
-use flexdit_core::{Group, Nanos, Rank};
+use flexdit_core::{Group, Nanos, Rank, Shape};
 use std::sync::Arc;
 
 /// How long a reset waits for ranks outside its group that have yet to read something; then it is called off.
@@ -44,6 +44,14 @@ pub(crate) struct Worker<'a> {
     pub last_end: Nanos,
 }
 
+/// What every rank makes ready before the clock starts.
+pub(crate) struct Before {
+    /// Groups that exist before the first request.
+    pub groups: Vec<Group>,
+    /// Shapes of the requests to come.
+    pub shapes: Vec<Shape>,
+}
+
 /// Reports the end of the thread unless it was asked for.
 struct Alarm {
     rank: Rank,
@@ -62,7 +70,7 @@ impl Drop for Alarm {
 
 impl Worker<'_> {
     /// The thread's body.
-    pub(crate) fn run(mut self, pinned: bool, prebuilt: &[Group]) -> Measured {
+    pub(crate) fn run(mut self, pinned: bool, before: &Before) -> Measured {
         let mut alarm = Alarm { rank: self.rank, mail: Arc::clone(&self.mail), armed: true };
         let (rank, mail) = (self.rank, Arc::clone(&self.mail));
         // As if an operator had asked for it.
@@ -74,7 +82,9 @@ impl Worker<'_> {
             None if pinned => pin::to_core(self.rank.index()),
             None => Err("not asked to".into()),
         };
-        let world = self.groups.prebuild(prebuilt).map_err(|error| error.to_string());
+        let world = self.groups.prebuild(&before.groups).map_err(|error| error.to_string());
+        let warm = || self.compute.warm_up(self.rank, &before.shapes);
+        let world = world.and_then(|()| warm().map_err(|error| error.to_string()));
         self.report(Message::Ready { rank: self.rank, pinned, world });
         while let Some(item) = self.next() {
             let item = if self.groups.is_lost() { Item::Lose } else { item };

@@ -6,7 +6,7 @@ use flexdit_core::cost::{DegreeCost, Estimator, ShapeCosts};
 use flexdit_core::migration::StateSpec;
 use flexdit_core::model::{Blocks, ModelSpec, model};
 use flexdit_core::{
-    Bytes, ClassId, ModelId, Nanos, Parallelism, Request, RequestId, Shape, System, Workload,
+    Bytes, ClassId, ModelId, Nanos, Parallelism, Rank, Request, RequestId, Shape, System, Workload,
 };
 use flexdit_kernels::model::{Family, PRESETS};
 use flexdit_kernels::pipeline::Config;
@@ -142,6 +142,19 @@ fn check(ran: &Ran, requests: &[Request], what: &str) {
 fn replays(ran: Ran, fresh: &mut dyn System) {
     let (outcome, log) = (ran.outcome, ran.log);
     bench::Ran { outcome, log, images: BTreeMap::new() }.replay(fresh);
+}
+
+#[test]
+fn ranks_are_warm_before_the_first_request_whoever_gets_it() {
+    let dit = Arc::new(DIT.for_seed(11));
+    let requests = requests(3, 1);
+    let offer = Offer::of([Parallelism::SINGLE], [1]);
+    let mut system = Chain::believing(Box::new(offer), 8);
+    let ran = run(&requests, 8, Arc::clone(&dit) as Arc<dyn Compute>, &mut system);
+    check(&ran, &requests, "warm");
+    // Seven tasks at the most, each on one rank, have not brought eight ranks their buffers.
+    let mut kept = (0..8).map(|rank| dit.scratch_bytes(Rank(rank)));
+    assert!(kept.all(|kept| kept > Bytes(0)), "a rank is cold");
 }
 
 #[test]
