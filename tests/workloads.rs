@@ -39,3 +39,20 @@ fn every_shipped_workload_builds_at_every_point_and_seed(
         }
     }
 }
+
+/// As README and the experiment say. By DDiT's rule a doubling of the degree must shorten a step by a fifth.
+#[test]
+fn the_best_degree_flips_with_the_shape_on_two_cores() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let path = root.join("workloads/profiles/small-image-cpu.yaml");
+    let table = flexdit::profile::load(&path).unwrap_or_else(|error| panic!("{error}"));
+    let steps = |layout: &str| -> Vec<(f64, f64)> {
+        let mut found = table.entries().filter(|(key, _)| {
+            key.stage.name() == "step" && key.parallelism.to_string() == layout
+        });
+        found.next().expect("profiled").1.curve.points().to_vec()
+    };
+    let saved = steps("1").into_iter().zip(steps("u2"));
+    let flips = saved.map(|((tokens, one), (_, two))| (tokens as u32, 1.0 - two / one >= 0.2));
+    assert_eq!(flips.collect::<Vec<_>>(), [(16, false), (64, true), (256, true), (576, true)]);
+}

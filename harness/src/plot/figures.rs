@@ -312,10 +312,10 @@ fn degree_over_time(run: &RunRecord, end: Nanos) -> DegreeOverTime {
             held[slot] += share * idle;
         }
     }
-    // On real ranks a task's first rank may begin before the last one of the task before has ended.
-    for (slot, held) in held.iter_mut().enumerate() {
-        let computing: f64 = ranks.iter().map(|row| row[slot]).sum();
-        *held = held.min((f64::from(run.world) - computing).max(0.0));
+    for slot in 0..TIME_BINS {
+        let mut rows: Vec<&mut f64> = ranks.iter_mut().map(|row| &mut row[slot]).collect();
+        rows.push(&mut held[slot]);
+        fit(&mut rows, f64::from(run.world));
     }
     DegreeOverTime {
         system: run.system.clone(),
@@ -325,5 +325,37 @@ fn degree_over_time(run: &RunRecord, end: Nanos) -> DegreeOverTime {
         ranks,
         held,
         world: run.world,
+    }
+}
+
+/// Takes what a bin has too much from its last rows on. On real ranks the first rank of a task waits in it for the last one, which may
+/// still be at another task: both tasks are counted whole, and the one that waits is held or the wider one.
+fn fit(rows: &mut [&mut f64], world: f64) {
+    let mut excess = rows.iter().map(|row| **row).sum::<f64>() - world;
+    for row in rows.iter_mut().rev() {
+        // Rounding is no excess.
+        if excess < 1e-9 {
+            return;
+        }
+        let part = excess.min(**row);
+        **row -= part;
+        excess -= part;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fit;
+
+    #[test]
+    fn a_bin_has_no_more_ranks_than_the_world() {
+        let fitted = |mut rows: [f64; 3]| {
+            let [a, b, c] = &mut rows;
+            fit(&mut [a, b, c], 2.0);
+            rows
+        };
+        assert_eq!(fitted([0.5, 1.0, 0.5]), [0.5, 1.0, 0.5]);
+        assert_eq!(fitted([0.5, 1.0, 0.75]), [0.5, 1.0, 0.5]);
+        assert_eq!(fitted([0.5, 2.0, 0.25]), [0.5, 1.5, 0.0]);
     }
 }
