@@ -88,7 +88,7 @@ pub(super) struct Dispatcher<'a> {
     idle_steps: u32,
     pub stopped: bool,
     /// Whether it stopped since nothing could run any more.
-    is_over: bool,
+    ran_dry: bool,
     pub layouts: BTreeSet<(Shape, Stage, Parallelism)>,
     pub group_setups: u64,
     planning: Histogram,
@@ -149,7 +149,7 @@ impl<'a> Dispatcher<'a> {
             wake: None,
             idle_steps: 0,
             stopped: false,
-            is_over: false,
+            ran_dry: false,
             layouts: BTreeSet::new(),
             group_setups: 0,
             planning: Histogram::default(),
@@ -302,7 +302,7 @@ impl<'a> Dispatcher<'a> {
         if self.fleet.ranks.iter().all(|book| !book.lost) {
             return Err(self.stranded());
         }
-        (self.is_over, self.stopped) = (true, true);
+        (self.ran_dry, self.stopped) = (true, true);
         Ok(())
     }
 
@@ -353,7 +353,7 @@ impl<'a> Dispatcher<'a> {
             end: self.last,
             counters: self.system.counters(),
             interrupted: self.unfinished > 0,
-            stranded: self.is_over,
+            stranded: self.ran_dry,
             unfinished: self.unfinished,
             layouts: std::mem::take(&mut self.layouts).into_iter().collect(),
             group_setups: self.group_setups,
