@@ -47,9 +47,9 @@ fn the_best_degree_flips_with_the_shape_on_two_cores() {
     let path = root.join("workloads/profiles/small-image-cpu.yaml");
     let table = flexdit::profile::load(&path).unwrap_or_else(|error| panic!("{error}"));
     let steps = |layout: &str| -> Vec<(f64, f64)> {
-        let mut found = table.entries().filter(|(key, _)| {
-            key.stage.name() == "step" && key.parallelism.to_string() == layout
-        });
+        let mut found = table
+            .entries()
+            .filter(|(key, _)| key.stage.name() == "step" && key.parallelism.to_string() == layout);
         found.next().expect("profiled").1.curve.points().to_vec()
     };
     let saved = steps("1").into_iter().zip(steps("u2"));
