@@ -55,7 +55,8 @@ pub(super) struct Live {
     /// Ranks that were in a failed collective, and those of them that failed themselves.
     pub harmed: Group,
     pub held_back: Group,
-    /// Resets under way: the system has yet to hear that something failed, and may queue more behind it.
+    /// Resets under way that hold ranks back: the system has yet to hear that something failed, and may queue more behind it. A reset
+    /// that holds nobody back, since who failed was lost, keeps nothing from it: what it begins anew then must not fail.
     pub repairs: u32,
 }
 

@@ -195,7 +195,7 @@ impl Dispatcher<'_> {
         }
         let members = std::mem::take(&mut live.harmed);
         let held_back = std::mem::take(&mut live.held_back);
-        live.repairs += 1;
+        live.repairs += u32::from(!held_back.is_empty());
         self.reset(request, members, held_back, 0)
     }
 

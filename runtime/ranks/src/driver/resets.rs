@@ -121,7 +121,7 @@ impl Dispatcher<'_> {
     /// The system hears what was withheld of these ranks, unless another reset holds them back still.
     fn free(&mut self, request: RequestId, ranks: &Group) {
         if let Some(live) = self.live.get_mut(&request) {
-            live.repairs -= 1;
+            live.repairs -= u32::from(!ranks.is_empty());
         }
         for rank in ranks.iter() {
             let book = self.fleet.get(*rank);

@@ -192,6 +192,21 @@ fn a_reset_goes_on_without_a_member_that_is_lost() {
 }
 
 #[test]
+fn a_request_that_begins_anew_goes_on_beside_the_reset_for_a_lost_rank() {
+    let Command::Launch(task) = launch(2, 1, 1, 0) else { unreachable!("a launch") };
+    let anew = Command::Launch(Task { group: Group::consecutive(Rank(1), 1), ..task });
+    let script = vec![vec![launch(1, 3, 3, 0)], vec![], vec![anew]];
+    // Nobody failed in the collective but the lost one: the system has heard everything while the others reset.
+    let batches = vec![vec![Message::Lost { rank: Rank(0) }], vec![done(1, 1), done(1, 2)]];
+    let mut seen = Vec::new();
+    feed(script, batches, &mut |dispatcher| {
+        let broken = dispatcher.live[&RequestId(0)].flow.broken().is_some();
+        seen.push((broken, dispatcher.resets.is_empty()));
+    });
+    assert_eq!(seen, [(true, true), (true, true), (true, false), (false, false)]);
+}
+
+#[test]
 fn what_is_queued_behind_an_untold_failure_finds_the_request_broken() {
     // Tasks 1 and 2 run, fail, and are reset; 3 is queued before the system hears of that, 4 begins anew.
     let script =
