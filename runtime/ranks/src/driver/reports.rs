@@ -7,7 +7,7 @@ use super::RunError;
 use super::dispatch::{Dispatcher, FAILURES, InFlight};
 use crate::flow::LiveTask;
 use crate::message::{Item, Message};
-use flexdit_core::{Event, FailReason, Nanos, Rank, RequestId, Task, TaskId, TransferId};
+use flexdit_core::{Event, FailReason, Group, Nanos, Rank, RequestId, Task, TaskId, TransferId};
 use std::sync::Arc;
 
 impl Dispatcher<'_> {
@@ -195,6 +195,9 @@ impl Dispatcher<'_> {
         }
         let members = std::mem::take(&mut live.harmed);
         let held_back = std::mem::take(&mut live.held_back);
+        // Of a rank that is lost by now the system has heard everything.
+        let is_there = |rank: &Rank| !self.fleet.ranks[rank.index()].lost;
+        let held_back: Group = held_back.iter().copied().filter(is_there).collect();
         live.repairs += u32::from(!held_back.is_empty());
         self.reset(request, members, held_back, 0)
     }

@@ -88,10 +88,19 @@ impl Dispatcher<'_> {
         self.settle_reset(at)
     }
 
-    /// A rank is lost: resets that wait for it are called off.
+    /// A rank is lost: resets that wait for it are called off, and what was withheld of it has been told.
     pub(super) fn resets_without(&mut self, rank: Rank) -> Result<(), RunError> {
         for at in (0..self.resets.open.len()).rev() {
             let reset = &mut self.resets.open[at];
+            if reset.held_back.contains(&rank) {
+                let others = reset.held_back.iter().copied().filter(|other| *other != rank);
+                reset.held_back = others.collect();
+                if reset.held_back.is_empty()
+                    && let Some(live) = self.live.get_mut(&reset.request)
+                {
+                    live.repairs -= 1;
+                }
+            }
             if reset.left.contains(&rank) {
                 reset.meeting.void();
                 reset.left = reset.left.iter().copied().filter(|member| *member != rank).collect();

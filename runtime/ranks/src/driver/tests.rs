@@ -207,6 +207,23 @@ fn a_request_that_begins_anew_goes_on_beside_the_reset_for_a_lost_rank() {
 }
 
 #[test]
+fn a_request_goes_on_beside_a_reset_whose_failed_rank_is_lost() {
+    let Command::Launch(task) = launch(2, 1, 1, 0) else { unreachable!("a launch") };
+    let anew = Command::Launch(Task { group: Group::consecutive(Rank(1), 1), ..task });
+    let script = vec![vec![launch(1, 3, 3, 0)], vec![], vec![anew]];
+    let kernel = FailReason::Kernel;
+    let fails = vec![done(1, 1), done(1, 2), failed(1, 0, kernel)];
+    // Held back for the reset of all three, and lost before that is over.
+    let batches = vec![fails, vec![Message::Lost { rank: Rank(0) }]];
+    let mut seen = Vec::new();
+    feed(script, batches, &mut |dispatcher| {
+        let live = &dispatcher.live[&RequestId(0)];
+        seen.push((live.repairs, dispatcher.resets.is_empty()));
+    });
+    assert_eq!(seen, [(1, false), (1, false), (0, false), (0, false)]);
+}
+
+#[test]
 fn what_is_queued_behind_an_untold_failure_finds_the_request_broken() {
     // Tasks 1 and 2 run, fail, and are reset; 3 is queued before the system hears of that, 4 begins anew.
     let script =
