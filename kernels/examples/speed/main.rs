@@ -1,5 +1,5 @@
 //! Speed of the kernels as ratios in one run: products, attention and whole blocks against what the core's multiply-add
-//! units can do.
+//! units can do, products also against the `gemm` crate.
 //!
 //! `cargo run --release -p flexdit-kernels --example speed` prints all; `speed product`, `speed attention` and
 //! `speed block` one part; `speed seconds FAMILY HEADS DIM TOKENS TEXT LAYERS` one time, for comparisons. Times are CPU
@@ -7,12 +7,13 @@
 //! alternate with probes of the limit; shares are medians of pairs, times the best of several runs.
 
 mod limit;
+mod peer;
 
 use flexdit_kernels::cpu::{Heads, Linear, Scratch, attention};
 use flexdit_kernels::model::{Config, Family, Input, Model, Parallel, Seeded};
 use flexdit_kernels::random::Stream;
 use flexdit_kernels::{DType, View, ViewMut};
-use limit::{best, paired};
+use limit::{Found, best, paired};
 
 /// Pairs of which a share is the median.
 const PAIRS: usize = 11;
@@ -48,28 +49,44 @@ fn numbers(words: &[&str]) -> Option<[usize; 5]> {
     numbers.try_into().ok()
 }
 
-/// One line: what, its share of the limit, and the rate.
-fn report(what: &str, operations: f64, mut run: impl FnMut()) {
-    let [rate, share] = paired(PAIRS, operations, &mut run);
-    println!("{what:48} {share:5.3} of the limit  {:6.1} GFLOP/s (measured)", rate / 1e9);
+/// One line: what, its share of the limit, the rate, and how it compares with a peer.
+fn report(
+    what: &str,
+    operations: f64,
+    run: &mut dyn FnMut(),
+    peer: Option<&mut dyn FnMut()>,
+) -> Found {
+    let found = paired(PAIRS, operations, run, peer);
+    let against = found.peer.map_or(String::new(), |peer| format!("  {peer:5.2}x gemm"));
+    let core = if found.quiet { "quiet" } else { "core shared" };
+    let (share, rate, pairs) = (found.share, found.rate / 1e9, found.pairs);
+    println!("{what:40} {share:5.3} of the limit  {rate:6.1} GFLOP/s{against}  ({pairs} {core})");
+    found
 }
 
 /// Linear layers at the shapes of transformer blocks.
 fn products() {
-    println!("linear layers: tokens, inputs to outputs");
+    println!("linear layers: tokens, inputs to outputs (measured)");
     let mut random = Stream::new(1, "speed");
+    let mut all = Vec::new();
     for (tokens, d) in [(1024, 1152), (4096, 1152), (1024, 1536), (4096, 1536)] {
         for (inputs, outputs) in [(d, d), (d, 4 * d), (4 * d, d)] {
             let weight = random.uniform(inputs * outputs, 1.0);
             let layer = Linear::new(View::new(&weight, inputs), None, DType::F32);
             let x = random.uniform(tokens * inputs, 1.0);
-            let mut out = vec![0.0; tokens * outputs];
+            let (mut out, mut other) = (vec![0.0; tokens * outputs], vec![0.0; tokens * outputs]);
             let operations = 2.0 * (tokens * inputs * outputs) as f64;
-            report(&format!("  {tokens}, {inputs} to {outputs}"), operations, || {
-                layer.forward(View::new(&x, inputs), ViewMut::new(&mut out, outputs));
-            });
+            let mut run = || layer.forward(View::new(&x, inputs), ViewMut::new(&mut out, outputs));
+            let turned = peer::turned(&weight, inputs);
+            let mut library = || peer::product(&x, &turned, [tokens, inputs, outputs], &mut other);
+            let what = format!("  {tokens}, {inputs} to {outputs}");
+            all.push(report(&what, operations, &mut run, Some(&mut library)));
         }
     }
+    let mean =
+        |value: &dyn Fn(&Found) -> f64| all.iter().map(value).sum::<f64>() / all.len() as f64;
+    let (share, peer) = (mean(&|found| found.share), mean(&|found| found.peer.unwrap_or(0.0)));
+    println!("  mean of {} shapes: {share:5.3} of the limit, {peer:5.2}x gemm", all.len());
 }
 
 /// Attention of one head group.
@@ -82,10 +99,11 @@ fn attentions() {
         let mut out = vec![0.0; q.len()];
         let mut scratch = Scratch::default();
         let operations = 4.0 * (tokens * tokens * heads.width()) as f64;
-        report(&format!("  {tokens}, {count} x {dim}"), operations, || {
+        let mut run = || {
             let [q, k, v] = [&q, &k, &v].map(|x| View::new(x, heads.width()));
             attention(heads, q, k, v, ViewMut::new(&mut out, heads.width()), &mut scratch);
-        });
+        };
+        report(&format!("  {tokens}, {count} x {dim}"), operations, &mut run, None);
     }
 }
 
@@ -147,7 +165,7 @@ fn blocks() {
                 let sizes = [heads, dim, tokens, 64, 2];
                 let what = format!("  {family:?} {tokens} + 64, {heads} x {dim}");
                 with_model(family, sizes, |predict| {
-                    report(&what, 2.0 * operations(family, sizes), predict);
+                    report(&what, 2.0 * operations(family, sizes), predict, None);
                 });
             }
         }

@@ -8,6 +8,7 @@
 use crate::cpu::matmul::{Start, matmul};
 use crate::cpu::scratch::Scratch;
 use crate::cpu::simd::{LANES, exp, total, vectorised};
+use crate::cpu::strips::{Strips, fill, fill_turned};
 use crate::view::{View, ViewMut};
 
 /// Queries of a block.
@@ -101,7 +102,8 @@ impl<'a> Online<'a> {
         assert_eq!(q.height(), self.out.height(), "number of queries");
         assert_eq!(k.height(), v.height(), "number of keys");
         let mut keys = Keys::with_room(k.height(), self.heads.dim, scratch);
-        let mut scores = scratch.take(QUERIES.min(q.height()) * KEYS.min(keys.padded));
+        let width = KEYS.min(k.height()).next_multiple_of(LANES);
+        let mut scores = scratch.take(QUERIES.min(q.height()) * width);
         for head in 0..self.heads.count {
             let columns = head * self.heads.dim..(head + 1) * self.heads.dim;
             keys.fill(k.slice_columns(columns.clone()), v.slice_columns(columns), self.scale);
@@ -131,17 +133,20 @@ impl<'a> Online<'a> {
         let at = head * self.out.height() + first;
         let mut out = self.out.reborrow().rows(first..first + count).slice_columns(columns);
         let (largest, sums) = (&mut self.largest[at..at + count], &mut self.sums[at..at + count]);
-        for (first_key, real, turned, values) in keys.blocks() {
-            let width = turned.columns();
+        for (first_key, turned, values) in keys.blocks() {
+            let real = turned.columns();
+            let width = real.next_multiple_of(LANES);
             let scores = &mut scores[..count * width];
-            matmul(q, turned, ViewMut::new(scores, width), Start::Zero);
+            let products = ViewMut::new(scores, width).slice_columns(0..real);
+            matmul(q, turned, products, Start::Zero);
             if let Some(bias) = bias {
                 for (query, row) in scores.chunks_exact_mut(width).enumerate() {
                     bias(head, first + query, first_key, &mut row[..real]);
                 }
             }
             soften(scores, width, real, largest, sums, &mut out);
-            matmul(View::new(scores, width), values, out.reborrow(), Start::Given);
+            let weights = View::new(scores, width).slice_columns(0..real);
+            matmul(weights, values, out.reborrow(), Start::Given);
         }
     }
 
@@ -207,67 +212,45 @@ fn soften(
     );
 }
 
-/// Keys and values of one head, in blocks, filled up to whole lanes.
+/// Keys and values of one head, in blocks of at most [`KEYS`].
 struct Keys {
     count: usize,
-    padded: usize,
     dim: usize,
-    /// Per block `[dim, keys of the block]`, scaled.
+    /// Per block `[dim, keys of the block]` in strips, scaled.
     turned: Vec<f32>,
-    /// `[padded, dim]`, zeros at the end.
+    /// Per block `[keys of the block, dim]` in strips.
     values: Vec<f32>,
 }
 
 impl Keys {
     fn with_room(count: usize, dim: usize, scratch: &mut Scratch) -> Self {
-        let padded = count.next_multiple_of(LANES);
-        let mut room = || scratch.take(padded * dim);
-        Self { count, padded, dim, turned: room(), values: room() }
+        let mut room = || scratch.take(count * dim);
+        Self { count, dim, turned: room(), values: room() }
     }
 
     fn fill(&mut self, k: View<'_>, v: View<'_>, scale: f32) {
-        let (count, padded, dim) = (self.count, self.padded, self.dim);
-        for (row, values) in v.iter().zip(self.values.chunks_exact_mut(dim)) {
-            values.copy_from_slice(row);
-        }
-        self.values[count * dim..].fill(0.0);
-        for first in (0..padded).step_by(KEYS) {
-            let width = KEYS.min(padded - first);
-            let block = &mut self.turned[first * dim..(first + width) * dim];
-            let keys = k.rows(first..count.min(first + width));
-            turn(keys, scale, block, width);
+        for first in (0..self.count).step_by(KEYS) {
+            let keys = first..self.count.min(first + KEYS);
+            let range = first * self.dim..keys.end * self.dim;
+            let (turned, values) = (&mut self.turned[range.clone()], &mut self.values[range]);
+            fill(v.rows(keys.clone()), values);
+            vectorised(
+                #[inline(always)]
+                || fill_turned(k.rows(keys), turned, |x| x * scale),
+            );
         }
     }
 
-    /// For each block: first key, number of keys, turned keys, values (both with the filling).
-    fn blocks(&self) -> impl Iterator<Item = (usize, usize, View<'_>, View<'_>)> {
-        (0..self.padded).step_by(KEYS).map(|first| {
-            let width = KEYS.min(self.padded - first);
-            let range = first * self.dim..(first + width) * self.dim;
-            let turned = View::new(&self.turned[range.clone()], width);
-            let values = View::new(&self.values[range], self.dim);
-            (first, width.min(self.count - first), turned, values)
+    /// For each block: first key, turned keys, values.
+    fn blocks(&self) -> impl Iterator<Item = (usize, Strips<'_>, Strips<'_>)> {
+        (0..self.count).step_by(KEYS).map(|first| {
+            let count = KEYS.min(self.count - first);
+            let range = first * self.dim..(first + count) * self.dim;
+            let turned = Strips::new(&self.turned[range.clone()], self.dim, count);
+            let values = Strips::new(&self.values[range], count, self.dim);
+            (first, turned, values)
         })
     }
-}
-
-/// Writes rows as columns of `to`, `width` apart, scaled; columns without a row become zeros.
-fn turn(rows: View<'_>, scale: f32, to: &mut [f32], width: usize) {
-    vectorised(
-        #[inline(always)]
-        || {
-            for left in (0..width).step_by(LANES) {
-                let count = LANES.min(rows.height().saturating_sub(left));
-                for (depth, line) in to.chunks_exact_mut(width).enumerate() {
-                    let mut lane = [0.0; LANES];
-                    for (i, x) in lane[..count].iter_mut().enumerate() {
-                        *x = rows.row(left + i)[depth] * scale;
-                    }
-                    line[left..left + LANES].copy_from_slice(&lane);
-                }
-            }
-        },
-    );
 }
 
 #[cfg(test)]

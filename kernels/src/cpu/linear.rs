@@ -1,18 +1,17 @@
-//! The linear layer: weights turned once so that rows stay independent, held in f32 or bf16.
+//! The linear layer: weights brought once into the order in which products read them, held in f32 or bf16.
 
-use crate::cpu::matmul::{Start, matmul, panels};
-use crate::split::pieces;
+use crate::cpu::matmul::{Start, matmul};
+use crate::cpu::strips::{Strips, fill_turned, place};
 use crate::tensor::DType;
 use crate::view::{View, ViewMut};
 use half::bf16;
-use half::slice::HalfFloatSliceExt;
 
 /// `y = x W^T + b`, as models store it: W `[outputs, inputs]`.
 #[derive(Clone, Debug)]
 pub struct Linear {
     inputs: usize,
     outputs: usize,
-    /// `[inputs, outputs]`.
+    /// `[inputs, outputs]` in strips.
     weight: Storage,
     bias: Option<Vec<f32>>,
 }
@@ -27,14 +26,13 @@ impl Linear {
     /// The layer with weights `[outputs, inputs]`, kept as `storage`. Rounding to bf16 is to nearest, ties to even.
     ///
     /// # Panics
-    /// If lengths do not fit, or if there are fewer than two outputs.
+    /// If lengths do not fit.
     pub fn new(weight: View<'_>, bias: Option<Vec<f32>>, storage: DType) -> Self {
         let (outputs, inputs) = (weight.height(), weight.columns());
-        assert!(outputs >= 2, "{outputs} outputs");
         assert!(bias.as_ref().is_none_or(|bias| bias.len() == outputs), "length of the bias");
         let weight = match storage {
-            DType::F32 => Storage::F32(transposed(weight, |x| x)),
-            DType::Bf16 => Storage::Bf16(transposed(weight, bf16::from_f32)),
+            DType::F32 => Storage::F32(turned(weight, |x| x)),
+            DType::Bf16 => Storage::Bf16(turned(weight, bf16::from_f32)),
         };
         Self { inputs, outputs, weight, bias }
     }
@@ -65,18 +63,13 @@ impl Linear {
     #[must_use]
     pub fn reordered(mut self, order: &[usize]) -> Self {
         assert_eq!(order.len(), self.outputs, "length of the order");
-        fn turn<T: Copy>(rows: &mut [T], order: &[usize]) {
-            for row in rows.chunks_exact_mut(order.len()) {
-                let old = row.to_vec();
-                row.iter_mut().zip(order).for_each(|(new, &from)| *new = old[from]);
-            }
-        }
         match &mut self.weight {
-            Storage::F32(weight) => turn(weight, order),
-            Storage::Bf16(weight) => turn(weight, order),
+            Storage::F32(weight) => reorder(weight, self.inputs, order),
+            Storage::Bf16(weight) => reorder(weight, self.inputs, order),
         }
         if let Some(bias) = &mut self.bias {
-            turn(bias, order);
+            let old = bias.clone();
+            bias.iter_mut().zip(order).for_each(|(new, &from)| *new = old[from]);
         }
         self
     }
@@ -96,8 +89,8 @@ impl Linear {
             }
         };
         match &self.weight {
-            Storage::F32(weight) => matmul(x, View::new(weight, self.outputs), out, start),
-            Storage::Bf16(weight) => widening(x, View::new(weight, self.outputs), out, start),
+            Storage::F32(w) => matmul(x, Strips::new(w, self.inputs, self.outputs), out, start),
+            Storage::Bf16(w) => matmul(x, Strips::new(w, self.inputs, self.outputs), out, start),
         }
     }
 
@@ -109,41 +102,20 @@ impl Linear {
     }
 }
 
-/// The product with weights that are widened block by block. Elements are summed in the same order as from f32.
-fn widening(x: View<'_>, weight: View<'_, bf16>, mut out: ViewMut<'_>, start: Start) {
-    /// Columns widened at a time.
-    const BLOCK: usize = 2048;
-    let mut wide = Vec::new();
-    for (index, panel) in panels(x.columns()).enumerate() {
-        let start = if index == 0 { start } else { Start::Given };
-        for columns in pieces(weight.columns(), weight.columns().div_ceil(BLOCK)) {
-            let width = columns.len();
-            wide.resize(panel.len() * width, 0.0);
-            let block = weight.rows(panel.clone()).slice_columns(columns.clone());
-            for (row, wide) in block.iter().zip(wide.chunks_exact_mut(width)) {
-                row.convert_to_f32_slice(wide);
-            }
-            let part = out.reborrow().slice_columns(columns);
-            matmul(x.slice_columns(panel.clone()), View::new(&wide, width), part, start);
+/// The columns of a matrix in strips, in another order.
+fn reorder<T: Copy>(weight: &mut [T], depth: usize, order: &[usize]) {
+    let (old, columns) = (weight.to_vec(), order.len());
+    for row in 0..depth {
+        for (column, &from) in order.iter().enumerate() {
+            weight[place(depth, columns, row, column)] = old[place(depth, columns, row, from)];
         }
     }
 }
 
-/// Columns as rows, in blocks that stay in the cache.
-fn transposed<T: Copy + Default>(from: View<'_>, convert: impl Fn(f32) -> T) -> Vec<T> {
-    const BLOCK: usize = 32;
-    let (height, width) = (from.height(), from.columns());
-    let mut to = vec![T::default(); height * width];
-    for top in (0..height).step_by(BLOCK) {
-        for left in (0..width).step_by(BLOCK) {
-            for row in top..height.min(top + BLOCK) {
-                let end = width.min(left + BLOCK);
-                for (column, x) in (left..end).zip(&from.row(row)[left..end]) {
-                    to[column * height + row] = convert(*x);
-                }
-            }
-        }
-    }
+/// Weights `[outputs, inputs]` as `[inputs, outputs]` in strips.
+fn turned<T: Copy + Default>(from: View<'_>, convert: impl Fn(f32) -> T) -> Vec<T> {
+    let mut to = vec![T::default(); from.height() * from.columns()];
+    fill_turned(from, &mut to, convert);
     to
 }
 

@@ -1,36 +1,59 @@
-//! The matrix product, by the `gemm` crate, arranged so that every row of the result is independent of the others.
+//! The matrix product, arranged so that every row of the result is independent of the others, to the last bit.
 //!
-//! A library chooses kernels and summation order by the sizes it is given, and the number of rows is what sequence
-//! parallelism changes. As `gemm` is called by default (weights `[out, in]`, the whole depth in one call), 475 of 2,350
-//! row ranges tried came out with other bits than in the whole product. What changes the order, and what is done:
+//! Owns the blocking: rows go in chunks, the depth in panels, columns in blocks of strips, so that a block of the
+//! right-hand side stays in the second-level cache while all rows of the chunk pass by. Each element is one chain of fused
+//! multiply-adds per panel, and panels are added in order ([`super::tile`]). Where cuts lie follows from depth and
+//! columns alone, so the number of rows, which is what sequence parallelism changes, changes no bit.
 //!
-//! | cause in `gemm` 0.19 | remedy |
-//! |---|---|
-//! | dot-product kernels for results up to 16 x 16, if both operands are contiguous along the depth | weights are kept as `[in, out]` |
-//! | matrix-vector kernels for a single row, outer-product kernels for a depth of 1 or 2 | a loop of our own that adds in the same order as the block kernels |
-//! | blocks of the depth: up to 512, of other lengths when both sides are at most 64 | panels of at most [`PANEL`], cut here by the depth alone; up to that the library never cuts |
-//!
-//! Then each element is one chain of fused multiply-adds per panel, and panels are added in order: all 2,350 ranges
-//! agree. The price is negative: at the shapes of transformer blocks (1,024 to 4,096 rows, depth and width 1,152 to
-//! 6,144) the default reached 0.75 to 0.89 of the multiply-add limit of the core, this arrangement 0.81 to 0.91 in the
-//! same run, since weights need no transposing any more (measured; `examples/speed` prints the figures).
+//! Rows are packed, unless so few columns wait for them that packing would cost more than it saves. What a tile is about
+//! to add to, and what it is about to multiply with, is asked for ahead: without that, a tile waits for its own results on
+//! their way from memory, which was most of the distance to the core's limit. `examples/speed` measures it, beside the
+//! `gemm` crate.
 
-use crate::cpu::simd::vectorised;
+use crate::cpu::strips::{Strips, panels};
+use crate::cpu::tile::{Pack, Tiles, strip};
 use crate::view::{View, ViewMut};
+use half::bf16;
+use half::slice::HalfFloatSliceExt;
+use pulp::Arch;
+use std::cell::Cell;
+use std::ops::Range;
 
-/// Longest piece of the depth that is summed in one go.
-pub const PANEL: usize = 512;
+pub use crate::cpu::tile::Start;
 
-/// Up to this depth the library takes outer products.
-const OUTER: usize = 2;
+/// Rows that pass by a block of the right-hand side before the next one: a multiple of every tile's height.
+const CHUNK: usize = 516;
+/// Elements of a block of the right-hand side: 256 KiB, half of the smallest second-level cache of today's servers.
+const BLOCK: usize = 64 * 1024;
+/// Up to so many columns, rows are read where they lie.
+const UNPACKED: usize = 128;
 
-/// What the result holds before the product is added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// Nothing: it is overwritten.
-    Zero,
-    /// Values to which the product is added.
-    Given,
+/// What weights may be kept as.
+pub trait Element: Copy {
+    /// The same as f32, if that is what they are.
+    fn as_f32(strips: &[Self]) -> Option<&[f32]>;
+    /// Converts, exactly.
+    fn widen(from: &[Self], to: &mut [f32]);
+}
+
+impl Element for f32 {
+    fn as_f32(strips: &[Self]) -> Option<&[f32]> {
+        Some(strips)
+    }
+
+    fn widen(from: &[Self], to: &mut [f32]) {
+        to.copy_from_slice(from);
+    }
+}
+
+impl Element for bf16 {
+    fn as_f32(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+
+    fn widen(from: &[Self], to: &mut [f32]) {
+        from.convert_to_f32_slice(to);
+    }
 }
 
 /// `out = x w` or `out += x w`, with x `[rows, depth]`, w `[depth, columns]`, out `[rows, columns]`.
@@ -38,163 +61,223 @@ pub enum Start {
 /// Each row of `out` depends on the same row of `x` alone, to the bit.
 ///
 /// # Panics
-/// If shapes do not fit, or if there are fewer than two columns.
-pub fn matmul(x: View<'_>, w: View<'_>, mut out: ViewMut<'_>, start: Start) {
+/// If shapes do not fit.
+pub fn matmul<T: Element>(x: View<'_>, w: Strips<'_, T>, mut out: ViewMut<'_>, start: Start) {
     let (rows, depth, columns) = (x.height(), x.columns(), w.columns());
-    assert_eq!(depth, w.height(), "depth of the product");
+    assert_eq!(depth, w.depth(), "depth of the product");
     assert_eq!((rows, columns), (out.height(), out.columns()), "size of the product");
-    assert!(columns >= 2, "a single column would take a kernel that depends on the rows");
-    if rows == 0 {
-        return;
-    }
-    for (index, panel) in panels(depth).enumerate() {
-        let start = if index == 0 { start } else { Start::Given };
-        let (x, w) = (x.slice_columns(panel.clone()), w.rows(panel));
-        if rows == 1 || x.columns() <= OUTER {
-            (0..rows).for_each(|row| single(x.row(row), w, out.row_mut(row), start));
-        } else {
-            call(x, w, out.reborrow(), start);
+    let mut room = ROOM.take();
+    for first in (0..rows).step_by(CHUNK) {
+        let chunk = first..rows.min(first + CHUNK);
+        let (x, mut out) = (x.rows(chunk.clone()), out.reborrow().rows(chunk));
+        for (index, panel) in panels(depth).enumerate() {
+            let start = if index == 0 { start } else { Start::Given };
+            pass(x.slice_columns(panel.clone()), w, &panel, out.reborrow(), start, &mut room);
         }
     }
+    ROOM.set(room);
 }
 
-/// The depth in pieces of nearly equal length, at most [`PANEL`].
-pub fn panels(depth: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-    let count = depth.div_ceil(PANEL).max(1);
-    let length = depth.div_ceil(count).max(1);
-    (0..count).map(move |i| (i * length).min(depth)..((i + 1) * length).min(depth))
+thread_local! {
+    /// Buffers of this thread: at most a chunk of packed rows and a block of widened weights, 1.3 MB.
+    static ROOM: Cell<Room> = const { Cell::new(Room { rows: Vec::new(), strips: Vec::new() }) };
 }
 
-/// One row, in the order of the library's block kernels: a chain over the depth from zero, then added.
-fn single(x: &[f32], w: View<'_>, out: &mut [f32], start: Start) {
-    /// Columns whose sums stay in the first-level cache.
-    const BLOCK: usize = 1024;
-    let mut sums = [0.0_f32; BLOCK];
-    for first in (0..out.len()).step_by(BLOCK) {
-        let width = BLOCK.min(out.len() - first);
-        let (sums, out) = (&mut sums[..width], &mut out[first..first + width]);
-        let w = w.slice_columns(first..first + width);
-        vectorised(
-            #[inline(always)]
-            || {
-                sums.fill(0.0);
-                for (depth, x) in x.iter().enumerate() {
-                    for (sum, w) in sums.iter_mut().zip(w.row(depth)) {
-                        *sum = x.mul_add(*w, *sum);
-                    }
-                }
-                match start {
-                    Start::Zero => out.copy_from_slice(sums),
-                    Start::Given => out.iter_mut().zip(&*sums).for_each(|(o, s)| *o += s),
-                }
-            },
-        );
-    }
+#[derive(Default)]
+struct Room {
+    rows: Vec<f32>,
+    strips: Vec<f32>,
 }
 
-/// Several rows, one panel. Columns are what the library calls rows: they are contiguous in the result.
-#[expect(unsafe_code, reason = "the library's only interface")]
-fn call(x: View<'_>, w: View<'_>, mut out: ViewMut<'_>, start: Start) {
-    let (rows, depth, columns) = (x.height(), x.columns(), w.columns());
+/// A chunk of rows times one panel.
+fn pass<T: Element>(
+    x: View<'_>,
+    w: Strips<'_, T>,
+    panel: &Range<usize>,
+    mut out: ViewMut<'_>,
+    start: Start,
+    room: &mut Room,
+) {
+    let (depth, columns) = (panel.len(), w.columns());
     if depth == 0 {
         if start == Start::Zero {
-            (0..rows).for_each(|row| out.row_mut(row).fill(0.0));
+            (0..out.height()).for_each(|row| out.row_mut(row).fill(0.0));
         }
         return;
     }
-    let stride = |stride: usize| isize::try_from(stride).expect("a buffer fits the address space");
-    let (x_stride, w_stride, out_stride) =
-        (stride(x.stride()), stride(w.stride()), stride(out.stride()));
-    // SAFETY: the library reads w at (column + depth x w.stride), x at (row x x.stride + depth) and reads and writes out
-    // at (row x out.stride + column), for all indices below `columns`, `depth` and `rows`. `matmul` has checked that the
-    // views agree on these numbers, and a view's buffer reaches to the last column of its last row, so all of it is in
-    // bounds; strides are at least the columns, so no element of `out` is named twice. `out` is borrowed mutably, so it
-    // overlaps neither operand. The buffers are initialised.
-    unsafe {
-        gemm::gemm(
-            columns,
-            rows,
-            depth,
-            out.data_mut().as_mut_ptr(),
-            out_stride,
-            1,
-            start == Start::Given,
-            w.data().as_ptr(),
-            w_stride,
-            1,
-            x.data().as_ptr(),
-            x_stride,
-            1,
-            1.0_f32,
-            1.0_f32,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
+    let packed = (columns > UNPACKED).then(|| {
+        room.rows.resize(x.height() * depth, 0.0);
+        Arch::new().dispatch(Pack { x, to: &mut room.rows });
+        &room.rows[..]
+    });
+    for block in blocks(columns, depth) {
+        let strips = whole(w.block(panel, &block), depth, &block, &mut room.strips);
+        let out = out.reborrow().slice_columns(block);
+        Arch::new().dispatch(Tiles { x, packed, strips, out, start });
     }
+}
+
+/// The columns in blocks of whole strips; the last strip stands alone if it is narrow.
+fn blocks(columns: usize, depth: usize) -> impl Iterator<Item = Range<usize>> {
+    let width = strip();
+    let full = columns / width * width;
+    let length = (BLOCK / (depth * width)).max(1) * width;
+    let blocks = (0..full).step_by(length).map(move |first| first..full.min(first + length));
+    blocks.chain((full < columns).then_some(full..columns))
+}
+
+/// Strips as f32 and of whole width: as they are if they are so, else in `room`, filled up with zeros.
+fn whole<'a, T: Element>(
+    strips: &'a [T],
+    depth: usize,
+    columns: &Range<usize>,
+    room: &'a mut Vec<f32>,
+) -> &'a [f32] {
+    let (width, wide) = (strip(), columns.len());
+    if wide >= width {
+        return T::as_f32(strips).unwrap_or_else(|| {
+            room.resize(strips.len(), 0.0);
+            T::widen(strips, room);
+            room
+        });
+    }
+    room.clear();
+    room.resize(depth * width, 0.0);
+    for (line, from) in room.chunks_exact_mut(width).zip(strips.chunks_exact(wide)) {
+        T::widen(from, &mut line[..wide]);
+    }
+    room
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cpu::strips::fill;
     use crate::random::Stream;
 
-    #[test]
-    fn panels_cover_the_depth_and_are_short() {
-        for depth in 0..3000 {
-            let mut end = 0;
-            for panel in panels(depth) {
-                assert_eq!(panel.start, end);
-                assert!(panel.len() <= PANEL);
-                end = panel.end;
+    /// The matrix in strips.
+    fn stripped(w: View<'_>) -> Vec<f32> {
+        let mut data = vec![0.0; w.height() * w.columns()];
+        fill(w, &mut data);
+        data
+    }
+
+    /// Each element by itself, in the promised order.
+    fn one_by_one(x: View<'_>, w: View<'_>, start: Option<&[f32]>) -> Vec<f32> {
+        let element = |row: usize, column: usize| {
+            let mut value = start.map(|start| start[row * w.columns() + column]);
+            for panel in panels(x.columns()) {
+                let sum =
+                    panel.fold(0.0_f32, |sum, k| x.row(row)[k].mul_add(w.row(k)[column], sum));
+                value = Some(value.map_or(sum, |value| value + sum));
             }
-            assert_eq!(end, depth);
+            value.unwrap_or(0.0)
+        };
+        (0..x.height())
+            .flat_map(|row| (0..w.columns()).map(move |column| element(row, column)))
+            .collect()
+    }
+
+    #[test]
+    fn an_element_is_a_chain_per_panel_and_panels_in_order() {
+        let shapes = [
+            (1, 64, 64),
+            (13, 16, 48),
+            (5, 72, 100),
+            (7, 1152, 129),
+            (2, 1000, 131),
+            (530, 20, 140),
+        ];
+        let tiny = [
+            (3, 2, 64),
+            (4, 1, 16),
+            (2, 1, 2),
+            (6, 4, 1),
+            (11, 513, 33),
+            (12, 3, 5),
+            (0, 3, 4),
+            (3, 5, 260),
+        ];
+        for (rows, depth, columns) in shapes.into_iter().chain(tiny) {
+            let mut random = Stream::new(7, "matmul");
+            let x = random.uniform(rows * depth, 1.0);
+            let w = random.uniform(depth * columns, 1.0);
+            let begin = random.uniform(rows * columns, 1.0);
+            let (x, w) = (View::new(&x, depth), View::new(&w, columns));
+            let data = stripped(w);
+            let strips = Strips::new(&data, depth, columns);
+            let mut out = begin.clone();
+            matmul(x, strips, ViewMut::new(&mut out, columns), Start::Zero);
+            assert!(out == one_by_one(x, w, None), "{rows} x {depth} x {columns}");
+            out.copy_from_slice(&begin);
+            matmul(x, strips, ViewMut::new(&mut out, columns), Start::Given);
+            assert!(out == one_by_one(x, w, Some(&begin)), "{rows} x {depth} x {columns}, added");
         }
     }
 
     #[test]
     fn a_row_has_the_same_bits_whatever_rows_it_is_computed_with() {
         let shapes = [(64, 64), (16, 48), (72, 100), (1152, 128), (1000, 130), (513, 33), (3, 5)];
-        let tiny = [(2, 64), (1, 16), (1, 2), (4, 2), (512, 17), (1536, 96)];
-        for (depth, columns) in shapes.into_iter().chain(tiny) {
-            let mut random = Stream::new(7, "matmul");
-            let rows = 300;
+        for (depth, columns) in shapes {
+            let mut random = Stream::new(7, "rows");
+            let rows = 540;
             let x = random.uniform(rows * depth, 1.0);
-            let w = random.uniform(depth * columns, 1.0);
-            let begin = random.uniform(rows * columns, 1.0);
-            let (x, w) = (View::new(&x, depth), View::new(&w, columns));
-            for start in [Start::Zero, Start::Given] {
-                let mut whole = begin.clone();
-                matmul(x, w, ViewMut::new(&mut whole, columns), start);
-                for length in (1..40).chain([63, 64, 65, 127, 128, 129, 200, 255]) {
-                    for first in [0, 1, 7, 40] {
-                        let range = first * columns..(first + length) * columns;
-                        let mut part = begin[range.clone()].to_vec();
-                        let out = ViewMut::new(&mut part, columns);
-                        matmul(x.rows(first..first + length), w, out, start);
-                        assert!(part == whole[range], "{depth} x {columns}: {first} + {length}");
-                    }
+            let data = random.uniform(depth * columns, 1.0);
+            let x = View::new(&x, depth);
+            let w = Strips::new(&data, depth, columns);
+            let mut whole = vec![0.0; rows * columns];
+            matmul(x, w, ViewMut::new(&mut whole, columns), Start::Zero);
+            for length in (1..40).chain([63, 64, 65, 127, 128, 129, 200, 517]) {
+                for first in [0, 1, 7, 23] {
+                    let range = first * columns..(first + length) * columns;
+                    let mut part = vec![0.0; range.len()];
+                    let out = ViewMut::new(&mut part, columns);
+                    matmul(x.rows(first..first + length), w, out, Start::Zero);
+                    assert!(part == whole[range], "{depth} x {columns}: {first} + {length}");
                 }
             }
         }
     }
 
     #[test]
-    fn strided_operands_give_the_same_bits() {
+    fn strided_rows_and_results_give_the_same_bits() {
         let mut random = Stream::new(8, "strides");
-        let (wide_x, wide_w) = (random.uniform(20 * 50, 1.0), random.uniform(50 * 40, 1.0));
-        let x = View::new(&wide_x, 50).slice_columns(5..35);
-        let w = View::new(&wide_w, 40).rows(3..33).slice_columns(8..24);
-        let close = |view: View<'_>| view.iter().flatten().copied().collect::<Vec<f32>>();
-        let (tight_x, tight_w) = (close(x), close(w));
-        let mut expected = vec![0.0; 20 * 16];
-        let out = ViewMut::new(&mut expected, 16);
-        matmul(View::new(&tight_x, 30), View::new(&tight_w, 16), out, Start::Zero);
-        let mut wide = vec![9.0; 20 * 30];
-        matmul(x, w, ViewMut::new(&mut wide, 30).slice_columns(4..20), Start::Zero);
-        let written = View::new(&wide, 30);
-        assert_eq!(close(written.slice_columns(4..20)), expected);
-        assert!(close(written.slice_columns(20..30)).iter().all(|x| *x == 9.0));
+        for columns in [16, 21, 150] {
+            let wide = random.uniform(20 * 50, 1.0);
+            let x = View::new(&wide, 50).slice_columns(5..35);
+            let tight: Vec<f32> = x.iter().flatten().copied().collect();
+            let data = random.uniform(30 * columns, 1.0);
+            let w = Strips::new(&data, 30, columns);
+            let mut expected = vec![0.0; 20 * columns];
+            let out = ViewMut::new(&mut expected, columns);
+            matmul(View::new(&tight, 30), w, out, Start::Zero);
+            let mut room = vec![9.0; 20 * (columns + 9)];
+            let out = ViewMut::new(&mut room, columns + 9).slice_columns(4..columns + 4);
+            matmul(x, w, out, Start::Zero);
+            let written = View::new(&room, columns + 9);
+            let inner = written.slice_columns(4..columns + 4);
+            assert!(inner.iter().flatten().eq(&expected));
+            assert!(written.slice_columns(0..4).iter().flatten().all(|x| *x == 9.0));
+            assert!(
+                written.slice_columns(columns + 4..columns + 9).iter().flatten().all(|x| *x == 9.0)
+            );
+        }
+    }
+
+    #[test]
+    fn widened_weights_give_the_bits_of_the_same_weights_in_f32() {
+        let mut random = Stream::new(9, "bf16");
+        for (depth, columns) in [(700, 100), (20, 300), (6, 3)] {
+            let half: Vec<bf16> =
+                random.uniform(depth * columns, 1.0).into_iter().map(bf16::from_f32).collect();
+            let full: Vec<f32> = half.iter().map(|w| w.to_f32()).collect();
+            let x = random.uniform(7 * depth, 1.0);
+            let mut outs = [(); 2].map(|()| vec![0.0; 7 * columns]);
+            let [a, b] = &mut outs;
+            let x = View::new(&x, depth);
+            matmul(x, Strips::new(&half, depth, columns), ViewMut::new(a, columns), Start::Zero);
+            matmul(x, Strips::new(&full, depth, columns), ViewMut::new(b, columns), Start::Zero);
+            assert!(outs[0] == outs[1], "{depth} x {columns}");
+        }
     }
 }

@@ -14,9 +14,12 @@ pub mod patch;
 pub mod rope;
 pub mod scratch;
 pub mod simd;
+pub mod strips;
+mod tile;
 
 pub use attention::{Heads, Online, attention};
 pub use backend::Cpu;
 pub use linear::Linear;
 pub use matmul::{Start, matmul};
 pub use scratch::Scratch;
+pub use strips::Strips;

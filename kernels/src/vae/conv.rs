@@ -9,6 +9,7 @@
 
 use super::frame::Frame;
 use crate::cpu::matmul::{Start, matmul};
+use crate::cpu::strips::{Strips, fill};
 use crate::view::{View, ViewMut};
 
 /// Pixels convolved at a time: their sums stay in the second-level cache over all parts of the kernel.
@@ -21,7 +22,7 @@ pub(super) struct Conv {
     outputs: usize,
     /// Frames, rows and columns of the kernel.
     kernel: [usize; 3],
-    /// Per frame and row of the kernel, oldest and topmost first: `[columns x inputs, outputs]`.
+    /// Per frame and row of the kernel, oldest and topmost first: `[columns x inputs, outputs]` in strips.
     taps: Vec<Vec<f32>>,
     bias: Vec<f32>,
 }
@@ -45,7 +46,9 @@ impl Conv {
                     }));
                 }
             }
-            turned
+            let mut tap = vec![0.0; turned.len()];
+            fill(View::new(&turned, outputs), &mut tap);
+            tap
         };
         let taps = (0..frames * rows).map(tap).collect();
         Self { inputs, outputs, kernel, taps, bias }
@@ -87,7 +90,8 @@ impl Conv {
                     let pixels = &frame.data()[from * self.inputs..];
                     let (count, width) = (strip.len(), wide * self.inputs);
                     let windows = View::windows(pixels, count, width, self.inputs);
-                    matmul(windows, View::new(tap, self.outputs), sums.reborrow(), Start::Given);
+                    let tap = Strips::new(tap, width, self.outputs);
+                    matmul(windows, tap, sums.reborrow(), Start::Given);
                 }
             }
         }
