@@ -11,7 +11,7 @@
 //! `gemm` crate.
 
 use crate::cpu::strips::{Strips, panels};
-use crate::cpu::tile::{Pack, Tiles, strip};
+use crate::cpu::tile::{Pack, Tiles, strip, widths};
 use crate::view::{View, ViewMut};
 use half::bf16;
 use half::slice::HalfFloatSliceExt;
@@ -111,9 +111,9 @@ fn pass<T: Element>(
         &room.rows[..]
     });
     for block in blocks(columns, depth) {
-        let strips = whole(w.block(panel, &block), depth, &block, &mut room.strips);
+        let (strips, width) = even(w.block(panel, &block), block.len(), &mut room.strips);
         let out = out.reborrow().slice_columns(block);
-        Arch::new().dispatch(Tiles { x, packed, strips, out, start });
+        Arch::new().dispatch(Tiles { x, packed, strips, width, out, start });
     }
 }
 
@@ -126,27 +126,29 @@ fn blocks(columns: usize, depth: usize) -> impl Iterator<Item = Range<usize>> {
     blocks.chain((full < columns).then_some(full..columns))
 }
 
-/// Strips as f32 and of whole width: as they are if they are so, else in `room`, filled up with zeros.
-fn whole<'a, T: Element>(
+/// Strips as f32, and their width, which tiles know: as they are if they are so, else in `room`, converted and a narrow one
+/// filled up with zeros.
+fn even<'a, T: Element>(
     strips: &'a [T],
-    depth: usize,
-    columns: &Range<usize>,
+    columns: usize,
     room: &'a mut Vec<f32>,
-) -> &'a [f32] {
-    let (width, wide) = (strip(), columns.len());
-    if wide >= width {
-        return T::as_f32(strips).unwrap_or_else(|| {
+) -> (&'a [f32], usize) {
+    let [whole, narrow] = widths();
+    let width = if columns <= narrow { narrow } else { whole };
+    if columns.is_multiple_of(width) {
+        let strips = T::as_f32(strips).unwrap_or_else(|| {
             room.resize(strips.len(), 0.0);
             T::widen(strips, room);
             room
         });
+        return (strips, width);
     }
     room.clear();
-    room.resize(depth * width, 0.0);
-    for (line, from) in room.chunks_exact_mut(width).zip(strips.chunks_exact(wide)) {
-        T::widen(from, &mut line[..wide]);
+    room.resize(strips.len() / columns * width, 0.0);
+    for (line, from) in room.chunks_exact_mut(width).zip(strips.chunks_exact(columns)) {
+        T::widen(from, &mut line[..columns]);
     }
-    room
+    (room, width)
 }
 
 #[cfg(test)]

@@ -44,19 +44,24 @@ enum Rows<'a> {
     Apart(&'a [f32], usize),
 }
 
-/// Columns of a strip on this machine.
-pub(super) fn strip() -> usize {
-    struct Width;
-    impl WithSimd for Width {
-        type Output = usize;
+/// Columns of a strip on this machine, and of one vector.
+pub(super) fn widths() -> [usize; 2] {
+    struct Widths;
+    impl WithSimd for Widths {
+        type Output = [usize; 2];
 
         #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> usize {
+        fn with_simd<S: Simd>(self, _: S) -> [usize; 2] {
             let [_, vectors] = shape(S::F32_LANES);
-            vectors * S::F32_LANES
+            [vectors * S::F32_LANES, S::F32_LANES]
         }
     }
-    Arch::new().dispatch(Width)
+    Arch::new().dispatch(Widths)
+}
+
+/// Columns of a strip on this machine.
+pub(super) fn strip() -> usize {
+    widths()[0]
 }
 
 /// Rows and vectors of a tile.
@@ -75,8 +80,10 @@ pub(super) struct Tiles<'a> {
     pub x: View<'a>,
     /// The same packed by [`Pack`], if they are.
     pub packed: Option<&'a [f32]>,
-    /// Strips, all of whole width.
+    /// Strips, all of the same width.
     pub strips: &'a [f32],
+    /// Their width, one of [`widths`].
+    pub width: usize,
     /// `[rows, columns]`, where the last strip may have fewer columns than are computed.
     pub out: ViewMut<'a>,
     /// What `out` holds.
@@ -89,6 +96,7 @@ impl WithSimd for Tiles<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         match S::F32_LANES {
+            lanes if self.width == lanes => self.run::<S, MOST_ROWS, 1>(simd),
             16 => self.run::<S, { ON_16[0] }, { ON_16[1] }>(simd),
             8 => self.run::<S, { ON_8[0] }, { ON_8[1] }>(simd),
             4 => self.run::<S, { ON_4[0] }, { ON_4[1] }>(simd),
@@ -99,28 +107,29 @@ impl WithSimd for Tiles<'_> {
 
 impl Tiles<'_> {
     #[inline(always)]
-    fn run<S: Simd, const ROWS: usize, const VECTORS: usize>(mut self, simd: S) {
-        let (depth, width) = (self.x.columns(), VECTORS * S::F32_LANES);
-        let (columns, stride) = (self.out.columns(), self.out.stride());
-        for rows in heights(self.x.height(), ROWS) {
-            let x = match self.packed {
+    fn run<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
+        let Self { x, packed, strips, width, mut out, start } = self;
+        let (depth, columns, stride) = (x.columns(), out.columns(), out.stride());
+        // Rows are packed for tiles of whole strips.
+        let most = if packed.is_some() { shape(S::F32_LANES)[0].min(ROWS) } else { ROWS };
+        for rows in heights(x.height(), most) {
+            let x = match packed {
                 Some(packed) => Rows::Packed(&packed[rows.start * depth..rows.end * depth]),
-                None => Rows::Apart(self.x.rows(rows.clone()).data(), self.x.stride()),
+                None => Rows::Apart(x.rows(rows.clone()).data(), x.stride()),
             };
-            for (index, strip) in self.strips.chunks_exact(depth * width).enumerate() {
+            for (index, strip) in strips.chunks_exact(depth * width).enumerate() {
                 let from = index * width;
                 let wide = width.min(columns - from);
-                let out = self.out.reborrow().rows(rows.clone());
-                let mut out = out.slice_columns(from..from + wide);
+                let mut out = out.reborrow().rows(rows.clone()).slice_columns(from..from + wide);
                 if wide == width {
-                    let out = Out { first: out.data_mut(), stride, start: self.start };
+                    let out = Out { first: out.data_mut(), stride, start };
                     of_height::<S, ROWS, VECTORS>(simd, rows.len(), x, strip, out);
                 } else {
                     let mut whole = [0.0; MOST_ROWS * MOST_COLUMNS];
                     let sums = Out { first: &mut whole, stride: width, start: Start::Zero };
                     of_height::<S, ROWS, VECTORS>(simd, rows.len(), x, strip, sums);
                     for (row, sums) in (0..rows.len()).zip(whole.chunks_exact(width)) {
-                        self.start.put(&sums[..wide], out.row_mut(row));
+                        start.put(&sums[..wide], out.row_mut(row));
                     }
                 }
             }
