@@ -86,6 +86,58 @@ fn a_profile_on_communicators_says_so_and_prices_no_forming_of_groups() {
     assert_eq!(file.charges.expect("measured").group_setup, []);
 }
 
+/// An experiment of one shape, with the settings of real ranks.
+const EXPERIMENT: &str = "\
+name: tiny
+seeds: [1]
+cluster: {world: 2, gpu: cpu, degrees: [1, 2]}
+model: tiny-image
+profile: none.yaml
+real: {pin: false, weights: {seed: 5}}
+workload:
+  classes: {S: {height: 32, width: 32, steps: 2, text_tokens: 8}}
+  arrivals: {poisson: {requests: 2}}
+  target_load: 0.8
+systems: [{name: fixed, fixed-pipeline: {degree: 2}}]
+";
+
+#[test]
+fn an_experiments_weights_and_pinning_are_those_of_its_profile() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |text: &str| std::fs::write(folder.path().join("exp.yaml"), text).expect("written");
+    let run = |more: &[&str]| {
+        let args = ["profile", "exp.yaml", "--quick", "--out", "p.yaml"];
+        flexdit(folder.path(), &[&args[..], more].concat())
+    };
+    write(EXPERIMENT);
+    let (code, out, error) = run(&[]);
+    assert_eq!(code, 0, "{error}");
+    assert!(out.contains("ranks were not pinned to cores"), "{out}");
+    let measured = read(&folder.path().join("p.yaml")).measured.expect("says on what");
+    assert!(!measured.pinned);
+    std::fs::remove_file(folder.path().join("p.yaml")).expect("removed");
+    // A folder of weights has one of each model's name, whoever names it.
+    write(&EXPERIMENT.replace("{seed: 5}", "{folder: mine}"));
+    let (code, _, error) = run(&[]);
+    assert_eq!(code, 2, "{error}");
+    assert!(error.contains("exp.yaml:6:29: real.weights: tiny-image: "), "{error}");
+    assert!(error.contains("mine/tiny-image"), "{error}");
+    let (code, _, error) = run(&["--weights", "others"]);
+    assert_eq!(code, 2, "{error}");
+    assert!(error.contains("error: --weights: tiny-image: "), "{error}");
+    assert!(error.contains("others/tiny-image"), "{error}");
+}
+
+#[test]
+fn degrees_that_do_not_divide_the_model_are_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let args = ["--world", "3", "--degrees", "1,2,3", "--out", "p.yaml"];
+    let (code, out, error) = tiny(folder.path(), &args);
+    assert_eq!(code, 0, "{error}");
+    assert!(out.contains("degree 3 is not measured: "), "{out}");
+    assert!(!out.contains("degree 2 "), "{out}");
+}
+
 #[test]
 fn what_is_in_the_way_is_refused_and_an_empty_beginning_is_not() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -124,6 +176,10 @@ fn what_cannot_be_measured_is_refused_before_anything_is_made() {
     assert!(error.contains("multiple of 16"), "{error}");
     let error = refused(&[&model("tiny-image")[..], &shapes, &["--degrees", "1,3"]].concat());
     assert!(error.contains("a degree of 3 in a world of 2 ranks"), "{error}");
+    // No machine of tests has the memory for sixty-four ranks of it.
+    let large = ["--world", "64", "--degrees", "1", "--shapes", "1024x1024"];
+    let error = refused(&[&model("qwen-image")[..], &large].concat());
+    assert!(error.contains("--model: 64 ranks need "), "{error}");
     let error = refused(&[&model("sd3-medium")[..], &shapes].concat());
     assert!(error.contains("sd3-medium"), "{error}");
     assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 0);

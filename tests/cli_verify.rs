@@ -120,16 +120,32 @@ fn rings_differ_by_rounding_and_a_flaw_in_them_is_found() {
 }
 
 #[test]
-fn a_ring_that_is_too_large_to_derive_is_not_judged() {
+fn a_ring_that_is_too_large_to_derive_is_not_judged_and_never_called_equal() {
     let folder = rings("steps: 400");
     let args = ["verify", "exp.yaml", "--systems", "elastic,fixed", "--requests", "2"];
     let (code, out, error) = flexdit(folder.path(), &args);
+    assert_eq!((code, error.as_str()), (1, ""), "{out}");
+    assert!(out.contains("elastic and fixed: NOT JUDGED: a ring was at work; "), "{out}");
+    let last = out.lines().last().expect("a verdict");
+    assert!(last.starts_with("NOT JUDGED: "), "{out}");
+    assert!(last.contains(" of 2 requests under elastic, fixed differ "), "{out}");
+}
+
+#[test]
+fn two_rings_that_make_the_same_mistake_are_found() {
+    let folder = rings("steps: 4");
+    let path = folder.path().join("exp.yaml");
+    let text = fs::read_to_string(&path).expect("reads");
+    let twice = "  - {name: other, fixed-pipeline: {degree: 2}}\n  - {name: elastic,";
+    fs::write(&path, text.replace("  - {name: elastic,", twice)).expect("writes");
+    let args = ["verify", "exp.yaml", "--systems", "fixed,other", "--requests", "2"];
+    let (code, out, error) = flexdit(folder.path(), &args);
     assert_eq!((code, error.as_str()), (0, ""), "{out}");
-    assert!(out.contains(" at most; too large to derive a tolerance\n"), "{out}");
-    assert!(
-        out.contains("rings, which were not judged: 2 requests under elastic, fixed\n"),
-        "{out}"
-    );
+    assert!(out.ends_with("equal: 2 requests under fixed, other\n"), "{out}");
+    let (code, out, error) = flexdit(folder.path(), &[&args[..], &["--with-flaw"]].concat());
+    assert_eq!((code, error.as_str()), (1, ""), "{out}");
+    assert!(out.contains("fixed and other: a ring was at work, but colour "), "{out}");
+    assert!(out.ends_with("DIFFERENT: 2 pictures of 2 requests under fixed, other\n"), "{out}");
 }
 
 #[test]

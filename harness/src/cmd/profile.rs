@@ -1,17 +1,18 @@
 //! `flexdit profile`: measures what the stages of a model take on this machine and writes a profile.
 
-use flexdit::experiment::{CollectiveKind, Loaded};
-use flexdit::input::{InputError, suggestion};
+use flexdit::bench::machine::Machine;
+use flexdit::experiment::{CollectiveKind, Loaded, Weights};
+use flexdit::input::{Document, InputError, suggestion};
 use flexdit::profile::ProfileFile;
 use flexdit::profile::measure::plan::{parse_size, size};
 use flexdit::profile::measure::{Header, Job, JobError, KIND, Plan, Ranks};
-use flexdit::real::fabric;
+use flexdit::real::{self, NOISY, fabric};
 use flexdit::results::command_line;
 use flexdit::workload::{self, Context};
 use flexdit_core::cost::{CostModel, Price, Provenance};
 use flexdit_core::model::{self, CPU, ModelSpec};
 use flexdit_core::{ModelId, Nanos, Parallelism, Shape};
-use flexdit_ranks::dit::{Dit, Source, Weights};
+use flexdit_ranks::dit::{self, Dit, Source};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -33,7 +34,7 @@ Examples:
 Every stage, shape and layout runs through the real driver, on ranks that are all busy, each with any of the shapes; the
 file says how samples were spread and what tasks cost beside their stages. Quiet the machine first.
 What is finished is kept in FILE.partial: the same call goes on from there.
-Exit codes: 0 done, 1 a task failed, 2 bad input.")]
+Exit codes: 0 done, 1 a task failed, 2 bad input, or more memory needed than there is.")]
 pub struct Args {
     /// Take model, classes, world and degrees from an experiment
     #[arg(value_name = "EXP.yaml")]
@@ -83,10 +84,11 @@ pub struct Args {
     /// How ranks talk to each other: fixed pipelines use communicators unless an experiment says otherwise
     #[arg(long, value_enum, default_value = "group-free")]
     collectives: CollectiveKind,
-    /// Weights: a folder with text_encoder, transformer and vae; default: random ones of seed 1
+    /// Weights: a folder with one of each model's name, in which are text_encoder, transformer and vae; default: the
+    /// experiment's `real.weights`, or random ones of seed 1
     #[arg(long, value_name = "DIR")]
     weights: Option<PathBuf>,
-    /// Do not pin ranks to cores
+    /// Do not pin ranks to cores; default: as the experiment's `real.pin` says, or pinned
     #[arg(long)]
     no_pin: bool,
     /// The profile; must not exist. `{model}` stands for the model's name
@@ -104,7 +106,7 @@ enum Engine {
 /// Measures and reports.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Engine::Cpu = args.engine;
-    let plans = plans(args)?;
+    let Asked { plans, weights, document } = asked(args)?;
     if plans.len() > 1 && !args.out.contains("{model}") {
         let message = format!(
             "{} models make as many profiles: expected `{{model}}` in the name, or --model",
@@ -117,7 +119,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let model = find(&plan.model, "--model")?;
         let out = PathBuf::from(args.out.replace("{model}", model.name));
         plan.check(model, &out.display().to_string())?;
-        let (dit, weights) = load(args, model)?;
+        fits(&plan, model, document.as_ref().filter(|_| args.world.is_none()))?;
+        let (dit, weights) = load(args, &weights, model, document.as_ref())?;
         for shape in &plan.shapes {
             // A number of steps is the tour's business.
             dit.check_shape(&Shape { steps: 1, ..*shape })
@@ -130,6 +133,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             flexdit: env!("CARGO_PKG_VERSION").to_owned(),
             optimised: !cfg!(debug_assertions),
             weights,
+            date: Machine::here().date,
         };
         let Plan { world, pin, collectives, .. } = header.plan;
         let fabric = fabric(collectives);
@@ -168,25 +172,57 @@ fn find(name: &str, from: &str) -> Result<&'static ModelSpec, InputError> {
     })
 }
 
-fn load(args: &Args, model: &ModelSpec) -> Result<(Dit, String), InputError> {
-    let (weights, words) = match &args.weights {
-        None => (Weights::Seeded(1), "random, seed 1".to_owned()),
-        Some(folder) => (Weights::Folder(folder.clone()), folder.display().to_string()),
+/// Refuses what needs more memory than there is, before any weight is made.
+fn fits(plan: &Plan, model: &ModelSpec, document: Option<&Document>) -> Result<(), InputError> {
+    let needs = real::needs_of(&[model], plan.shapes.iter(), plan.world, false);
+    match (real::too_much(needs, plan.world, real::available()), document) {
+        (None, _) => Ok(()),
+        (Some(message), Some(document)) => Err(document.error("cluster.world", message)),
+        (Some(message), None) => Err(InputError::new("--model", message)),
+    }
+}
+
+fn load(
+    args: &Args,
+    weights: &Weights,
+    model: &ModelSpec,
+    document: Option<&Document>,
+) -> Result<(Dit, String), InputError> {
+    let (weights, words) = match (&args.weights, weights) {
+        (Some(folder), _) | (None, Weights::Folder(folder)) => {
+            let folder = folder.join(model.name);
+            let words = folder.display().to_string();
+            (dit::Weights::Folder(folder), words)
+        }
+        (None, Weights::Seed(seed)) => {
+            (dit::Weights::Seeded(*seed), format!("random, seed {seed}"))
+        }
     };
-    let refused = |from: &str| {
-        let from = from.to_owned();
-        move |error: flexdit_ranks::dit::DitError| InputError::new(from, error.to_string())
-    };
-    let source = Source::preset(model.name, weights).map_err(refused("--model"))?;
-    let dit = Dit::load(&[source], 1).map_err(refused("--weights"))?;
+    let source = Source::preset(model.name, weights);
+    let source = source.map_err(|error| InputError::new("--model", error.to_string()))?;
+    let dit = Dit::load(&[source], 1).map_err(|error| match (&args.weights, document) {
+        (None, Some(document)) => document.error("real.weights", error.to_string()),
+        _ => InputError::new("--weights", error.to_string()),
+    })?;
     Ok((dit, words))
 }
 
-/// One plan for each model that is asked for.
-fn plans(args: &Args) -> Result<Vec<Plan>, InputError> {
+/// What is to be measured, and with which weights.
+struct Asked {
+    /// One for each model.
+    plans: Vec<Plan>,
+    /// Weights, unless an option names others; a folder has one of each model's name.
+    weights: Weights,
+    /// The experiment.
+    document: Option<Document>,
+}
+
+fn asked(args: &Args) -> Result<Asked, InputError> {
     match &args.experiment {
         Some(path) => of_experiment(args, path),
-        None => Ok(vec![of_options(args)?]),
+        None => {
+            Ok(Asked { plans: vec![of_options(args)?], weights: Weights::Seed(1), document: None })
+        }
     }
 }
 
@@ -223,7 +259,7 @@ impl CostModel for Unpriced {
     }
 }
 
-fn of_experiment(args: &Args, path: &Path) -> Result<Vec<Plan>, InputError> {
+fn of_experiment(args: &Args, path: &Path) -> Result<Asked, InputError> {
     let loaded = Loaded::read(path, &[])?;
     let experiment = loaded.first();
     if experiment.cluster.gpu != CPU {
@@ -255,9 +291,14 @@ fn of_experiment(args: &Args, path: &Path) -> Result<Vec<Plan>, InputError> {
         let cluster = &experiment.cluster;
         let world = args.world.unwrap_or(cluster.world);
         let (degrees, patches) = (cluster.degrees.clone(), cluster.patch_degrees.clone());
-        plans.push(plan(args, model, world, degrees, patches, shapes, chunk));
+        let plan = plan(args, model, world, degrees, patches, shapes, chunk);
+        plans.push(Plan { pin: plan.pin && experiment.real.pin, ..plan });
     }
-    Ok(plans)
+    let weights = match &experiment.real.weights {
+        Weights::Seed(seed) => Weights::Seed(*seed),
+        Weights::Folder(folder) => Weights::Folder(loaded.folder.join(folder)),
+    };
+    Ok(Asked { plans, weights, document: Some(loaded.document.clone()) })
 }
 
 fn plan(
@@ -309,7 +350,14 @@ fn text(job: &Job, profile: &ProfileFile) -> String {
         }
         text.push('\n');
     }
+    for dropped in job.header.plan.dropped(job.model) {
+        text += &format!("{dropped}\n");
+    }
     let measured = profile.measured.as_ref();
+    if let Some(others) = measured.and_then(|measured| measured.others) {
+        text += &format!("other programs, or the host, took {:.1} % of the cores", others * 100.0);
+        text += if others > NOISY { ": measure again on a quiet machine\n" } else { "\n" };
+    }
     if measured.is_some_and(|measured| !measured.pinned) {
         text += "ranks were not pinned to cores: expect more spread\n";
     }

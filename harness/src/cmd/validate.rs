@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use flexdit::experiment::Loaded;
 use flexdit::input::InputError;
+use flexdit::publish;
 use flexdit::real::Interrupt;
 use flexdit::report::render;
 use flexdit::results::{FileHash, Manifest, ResultsFolder, stop_on_interrupt};
@@ -15,8 +16,9 @@ use std::time::Instant;
 /// Run an experiment in virtual time and on real ranks, and say how far the prediction is off
 ///
 /// Both engines see the same requests at the same times. Prices and charges come from tours of the profile before and after
-/// every real run, so that a machine whose speed drifts is told from a simulator that errs; nothing is fitted to the runs.
-/// Every real run is made at least twice: their difference is the noise that no prediction can beat.
+/// every real run, so that a machine whose speed drifts is told from a simulator that errs; nothing is fitted to the runs. Where
+/// the experiment has a measured profile, the error at that profile's prices, a prediction made beforehand, stands beside it.
+/// Every real run is made at least twice: an error is evidence only beyond about twice the standard error of the real mean.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -24,8 +26,8 @@ Examples:
   flexdit validate exp.yaml --prices profile           prices of the experiment's own profile, measured beforehand
   flexdit validate exp.yaml --profile measured.yaml --seeds 1..5 --tolerance 0.05
 
-Exit codes: 0 done, 1 beyond the tolerance or a run is stuck, 2 bad input, 130 interrupted (the report has the runs that
-were complete).")]
+Exit codes: 0 done, 1 beyond the tolerance or a run is stuck (it is named, and in no figure), 2 bad input, 130 interrupted (the
+report has the runs that were complete).")]
 pub struct Args {
     /// The experiment (YAML); its cluster is `gpu: cpu`
     #[arg(value_name = "EXP.yaml")]
@@ -39,10 +41,12 @@ pub struct Args {
     /// Crews of one request of every shape a rank for every decode layout, in a tour; default 2
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     crews: Option<u32>,
-    /// Times that every real run is made; an interval takes five pairs of runs or more
+    /// Times that every real run is made, at least 2; intervals cover other seeds with five seeds or more, and else other runs
+    /// of these seeds
     #[arg(long, value_name = "N", default_value_t = 3)]
     repeats: usize,
-    /// Fail if mean or p95 latency of a system is off by more than this share of the real one
+    /// Fail if mean or p95 latency of a system is off by more than this share of the real one, by the estimate alone: neither
+    /// interval nor standard error count, so few runs may fail, or pass, by chance
     #[arg(long, value_name = "SHARE")]
     tolerance: Option<f64>,
     /// Results folder; must not exist. Default: results/NAME-validation, numbered if that exists
@@ -117,15 +121,23 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let written = folder.commit().context("the results")?;
     super::print(&validation::text(&found))?;
     let beyond = args.tolerance.map_or(Vec::new(), |tolerance| found.beyond(tolerance));
+    for stuck in &found.stuck {
+        super::print(&format!("stuck: {stuck}\n"))?;
+    }
     for row in &beyond {
         super::print(&format!("beyond the tolerance: {} of {}\n", row.metric, row.system))?;
     }
     super::print(&format!("\nwritten: {}\n", written.join("report.html").display()))?;
-    Ok(match (found.interrupted, beyond.is_empty()) {
-        (true, _) => ExitCode::from(super::INTERRUPTED),
-        (false, true) => ExitCode::SUCCESS,
-        (false, false) => ExitCode::from(super::FAILED),
-    })
+    Ok(ExitCode::from(code(&found, !beyond.is_empty())))
+}
+
+/// The exit code of what was found.
+fn code(found: &Validation, is_beyond: bool) -> u8 {
+    match (found.interrupted, is_beyond || !found.stuck.is_empty()) {
+        (true, _) => super::INTERRUPTED,
+        (false, true) => super::FAILED,
+        (false, false) => 0,
+    }
 }
 
 /// The path from the root: the experiment's own paths start at its folder.
@@ -149,12 +161,59 @@ fn write(
     let experiment = loaded.first();
     let manifest = Manifest {
         experiment: FileHash::of(loaded.document.file.clone(), &bytes),
+        inputs: publish::inputs(loaded)?,
         label: "simulated and measured".to_owned(),
         seeds: experiment.seeds.clone(),
         systems: experiment.systems.iter().map(|system| system.name.clone()).collect(),
         wall_s,
+        real: Some(facts(experiment.real.pin, found)),
         ..Manifest::here(&experiment.name)
     };
     folder.write_json("manifest.json", &manifest)?;
     Ok(())
+}
+
+/// What the manifest says of the real runs.
+fn facts(pin: bool, found: &Validation) -> serde_json::Value {
+    let run = |pair: &validation::Pair| {
+        serde_json::json!({
+            "system": pair.system,
+            "seed": pair.seed,
+            "repeat": pair.repeat,
+            "cores_of_ranks": pair.cores,
+            "others_share": pair.others,
+        })
+    };
+    serde_json::json!({
+        "machine": found.machine,
+        "repeats": found.repeats,
+        "pin": pin,
+        "prices": found.priced,
+        "interrupted": found.interrupted,
+        "stuck": found.stuck,
+        "others": found.others,
+        "runs": found.pairs.iter().map(run).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(interrupted: bool, stuck: &[&str]) -> Validation {
+        let empty = serde_json::json!({
+            "name": "", "machine": "", "repeats": 2, "interrupted": interrupted, "priced": "profile", "rows": [],
+            "stages": [], "works": [], "levels": [], "curves": [], "charges": [], "overheads": [], "warnings": [],
+            "stuck": stuck, "others": {"runs": null, "tours": null}, "pairs": [],
+        });
+        serde_json::from_value(empty).expect("a validation")
+    }
+
+    #[test]
+    fn a_stuck_run_is_a_failure_and_no_interrupt() {
+        assert_eq!(code(&found(false, &[]), false), 0);
+        assert_eq!(code(&found(false, &[]), true), 1);
+        assert_eq!(code(&found(false, &["one"]), false), 1);
+        assert_eq!(code(&found(true, &["one"]), true), 130);
+    }
 }

@@ -13,6 +13,8 @@ use std::process::ExitCode;
 ///
 /// All requests come at once and have no deadline. `restless` is an elastic system that changes ranks, degrees and chunks
 /// at random; without --systems it is compared with every system of the experiment, the first of which is the reference.
+/// Where a ring was at work rounding differs, and pictures are held against colours computed in f64, which takes up to half a
+/// minute a request; so are equal ones that two rings made. Requests too large for that are not judged, which is no success.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -20,7 +22,8 @@ Examples:
   flexdit verify exp.yaml --systems fixed,restless --requests 40 --seed 7
   flexdit verify exp.yaml --with-flaw            must exit with 1
 
-Exit codes: 0 every bit is equal (or, of a ring, rounded as derived), 1 a picture differs or is missing, 2 bad input.")]
+Exit codes: 0 every bit is equal (or, of a ring, rounded as derived), 1 a picture differs, is missing, or differs where a ring
+was at work and could not be judged, 2 bad input.")]
 pub struct Args {
     /// The experiment (YAML); of a sweep, its first point
     #[arg(value_name = "EXP.yaml")]

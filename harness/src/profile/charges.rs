@@ -29,6 +29,9 @@ pub struct MeasuredSpec {
     /// How ranks talked to each other; default group-free.
     #[serde(default = "group_free")]
     pub collectives: CollectiveKind,
+    /// Share of the cores' capacity that other programs, or the host, took during the tours; left out if not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<f64>,
 }
 
 fn group_free() -> CollectiveKind {
@@ -51,7 +54,10 @@ pub struct SpreadSpec {
     pub p50: f64,
     /// One in ten is above.
     pub p90: f64,
-    /// How many lie so far beyond the median that the price leaves them out; default 0.
+    /// How many lie beyond five times the median; they count like the others. Default 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub far: usize,
+    /// How many the price leaves out, in files of earlier versions, which did so; default 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub left_out: usize,
 }

@@ -91,9 +91,11 @@ fn write_traces(
     Ok(())
 }
 
-fn manifest(loaded: &Loaded, finished: &Finished, wall_s: f64) -> anyhow::Result<Manifest> {
-    let experiment = loaded.first();
-    let path = Path::new(&loaded.document.file);
+/// Hashes of the profiles, workloads and traces that an experiment reads.
+///
+/// # Errors
+/// One of them cannot be read.
+pub fn inputs(loaded: &Loaded) -> Result<Vec<FileHash>, InputError> {
     let mut inputs: Vec<PathBuf> = Vec::new();
     for point in &loaded.points {
         let believed = point.experiment.estimates.profile.iter().flat_map(|refs| &refs.0);
@@ -111,6 +113,12 @@ fn manifest(loaded: &Loaded, finished: &Finished, wall_s: f64) -> anyhow::Result
     for input in inputs {
         hash(&loaded.folder, &input, &mut hashes)?;
     }
+    Ok(hashes)
+}
+
+fn manifest(loaded: &Loaded, finished: &Finished, wall_s: f64) -> anyhow::Result<Manifest> {
+    let experiment = loaded.first();
+    let path = Path::new(&loaded.document.file);
     let charges: Vec<_> = finished
         .settings
         .iter()
@@ -118,7 +126,7 @@ fn manifest(loaded: &Loaded, finished: &Finished, wall_s: f64) -> anyhow::Result
         .collect();
     Ok(Manifest {
         experiment: FileHash::of(loaded.document.file.clone(), &fs::read(path)?),
-        inputs: hashes,
+        inputs: inputs(loaded)?,
         seeds: experiment.seeds.clone(),
         systems: experiment.systems.iter().map(|system| system.name.clone()).collect(),
         wall_s,

@@ -12,7 +12,7 @@ mod report;
 mod sources;
 
 pub use checks::{Check, checks};
-pub use folder::{Written, write};
+pub use folder::{Written, inputs, write};
 pub use log::FolderLog;
 pub(crate) use log::run_name;
 pub use notes::{charges, describe, role, setup};

@@ -22,6 +22,8 @@ pub fn complete(input: &mut ReportInput, finished: &Finished, real: &RealRuns, p
     let world = finished.settings[point].world();
     let per_core = f64::from(world) / real.machine.cores.max(1) as f64;
     input.setup.push(fact("ranks a core", format!("{per_core:.2}"), Some(Label::Measured)));
+    let others = real.taken(point).words();
+    input.setup.push(fact("capacity of the cores that others took", others, Some(Label::Measured)));
     let kind = match experiment.real.ranks {
         RankKind::Threads => "threads of one process",
         RankKind::Processes => "processes, driven by another one",
@@ -71,6 +73,7 @@ pub fn manifest(real: &RealRuns) -> serde_json::Value {
             "peak_artifact_bytes": outcome.ranks.iter().map(|rank| rank.peak).max(),
             "peak_buffer_bytes": run.scratch.iter().max(),
             "weight_bytes": run.weights,
+            "others_share": run.others.share(),
         })
     });
     serde_json::json!({

@@ -1,5 +1,6 @@
 //! What real runs measure beside their logs: the control plane, migration, memory of ranks, what went wrong.
 
+use super::others::Taken;
 use super::ranks::Ranks;
 use super::run::Run;
 use crate::bench::machine::Machine;
@@ -31,8 +32,8 @@ pub struct RealRun {
     pub processes: Vec<Option<Bytes>>,
     /// What lost ranks did to requests.
     pub struck: Struck,
-    /// Other threads that wanted a core when the run began; `None` where the operating system does not tell.
-    pub others: Option<u32>,
+    /// What others took of the cores while it ran.
+    pub others: Taken,
 }
 
 impl RealRun {
@@ -40,7 +41,7 @@ impl RealRun {
         run: &Run<'_>,
         ranks: &Ranks,
         struck: Struck,
-        others: Option<u32>,
+        others: Taken,
         outcome: Outcome,
     ) -> Self {
         let scratch = outcome.ranks.iter().map(|rank| ranks.compute.kept(rank.rank)).collect();
@@ -236,6 +237,11 @@ impl RealRuns {
         rows
     }
 
+    /// What others took of the cores during the runs of a sweep point, all together.
+    pub fn taken(&self, point: usize) -> Taken {
+        self.at(point).fold(Taken::default(), |sum, run| sum.and(run.others))
+    }
+
     /// Whether a run ended since nothing could run any more.
     pub fn is_stranded(&self) -> bool {
         self.runs.iter().any(|run| run.outcome.stranded)
@@ -259,14 +265,7 @@ impl RealRuns {
                  each. Pictures, commands and checks are as good as ever."
             ));
         }
-        // One sample says little, but a load that stays is in all of them.
-        let others = self.at(point).filter_map(|run| run.others).min();
-        if let Some(others) = others.filter(|others| *others > 0) {
-            warnings.push(format!(
-                "The machine was not quiet: whenever a run began, {others} or more other threads wanted \
-                 one of its {cores} cores."
-            ));
-        }
+        warnings.extend(self.taken(point).warning("the runs"));
         if cfg!(debug_assertions) {
             warnings.push(
                 "The program was built without optimisation: its own times mean little.".to_owned(),
@@ -331,11 +330,12 @@ fn lost_words(rank: &RankReport) -> Option<String> {
 const LATE: Nanos = Nanos::from_millis(10);
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use flexdit_core::{Counters, Rank};
 
-    fn run(seed: u64, ranks: u16, pinned: Result<usize, String>) -> RealRun {
+    /// A run of the system `one` that ended as it should.
+    pub(crate) fn run(seed: u64, ranks: u16, pinned: Result<usize, String>) -> RealRun {
         let rank = |rank| RankReport {
             rank: Rank(rank),
             pinned: pinned.clone(),
@@ -372,7 +372,7 @@ mod tests {
             weights: Bytes(1),
             processes: Vec::new(),
             struck: Struck::default(),
-            others: Some(3),
+            others: Taken { others: 30 * seed, capacity: 300 },
         }
     }
 
@@ -414,10 +414,9 @@ mod tests {
         let found = refused.warnings(0, true);
         let has = |words: &str| found.iter().any(|warning| warning.contains(words));
         assert!(has("3 ranks share 2 cores"), "{found:?}");
-        assert!(
-            has("The machine was not quiet: whenever a run began, 3 or more other threads"),
-            "{found:?}"
-        );
+        let others =
+            "The machine was not quiet: during the runs other programs, or its host, took 10 %";
+        assert!(has(others), "{found:?}");
         assert!(has("Ranks were not pinned to cores; rank 0: not permitted."), "{found:?}");
         assert!(has("one, seed 1: arrivals were up to 20 ms late (p99)."), "{found:?}");
         let stopped = RealRuns { interrupted: true, ..runs(vec![run(0, 1, Ok(1))]) };

@@ -4,8 +4,9 @@ use crate::campaign::Setting;
 use crate::experiment::RankKind;
 use crate::input::InputError;
 use crate::workload::Workload;
-use flexdit_core::Bytes;
 use flexdit_core::migration::StateSpec;
+use flexdit_core::model::ModelSpec;
+use flexdit_core::{Bytes, Shape};
 use flexdit_kernels::model::Split;
 use flexdit_kernels::pipeline::Config;
 use flexdit_ranks::dit::kept;
@@ -28,27 +29,45 @@ fn of_meminfo(text: &str) -> Option<Bytes> {
     Some(Bytes(kib * 1024))
 }
 
-/// What the workload's shapes need on all ranks together: weights once, and once more for each rank that is a process; for each
-/// rank what it may keep of the hungriest stage at the narrowest layout, with the state of one request, which a process has
-/// beside the driver's. *Derived.*
+/// What the workload's shapes need on all ranks together, as [`needs_of`].
 pub fn needs(setting: &Setting, workloads: &[Workload]) -> Bytes {
-    let configs: Vec<Option<Config>> =
-        setting.models.iter().map(|model| Config::preset(model.name)).collect();
-    let weights: u64 = configs.iter().flatten().map(Config::weight_bytes).sum();
+    let classes = workloads.iter().flat_map(|workload| &workload.classes);
     let apart = setting.experiment.real.ranks == RankKind::Processes;
+    needs_of(&setting.models, classes.map(|class| &class.shape), setting.world(), apart)
+}
+
+/// What shapes of these models need on all ranks together: weights once, and once more for each rank that is a process
+/// (`apart`); for each rank what it may keep of the hungriest stage at the narrowest layout, with the state of one request,
+/// which a process has beside the driver's. *Derived.*
+pub fn needs_of<'a>(
+    models: &[&ModelSpec],
+    shapes: impl Iterator<Item = &'a Shape>,
+    world: u16,
+    apart: bool,
+) -> Bytes {
+    let configs: Vec<Option<Config>> =
+        models.iter().map(|model| Config::preset(model.name)).collect();
+    let weights: u64 = configs.iter().flatten().map(Config::weight_bytes).sum();
     let mut rank = 0;
-    for class in workloads.iter().flat_map(|workload| &workload.classes) {
-        let shape = &class.shape;
+    for shape in shapes {
         let Some(Some(config)) = configs.get(shape.model.index()) else { continue };
         let picture = [shape.frames, shape.height, shape.width].map(|length| length as usize);
         let memory = config.memory(picture, shape.text_tokens as usize, Split::ALONE, 1);
-        let state = StateSpec::of(setting.models[shape.model.index()], shape);
+        let state = StateSpec::of(models[shape.model.index()], shape);
         let state = state.map_or(0, |state| state.latents().0 + state.embedding.0);
         let state = if apart { 2 * state } else { state };
         rank = rank.max(memory.map_or(0, |memory| kept(memory.rank)) + state);
     }
-    let ranks = u64::from(setting.world());
+    let ranks = u64::from(world);
     Bytes(weights * if apart { 1 + ranks } else { 1 } + rank * ranks)
+}
+
+/// Why ranks that need so much do not fit; `None` if they do, or the system does not tell what is available.
+pub fn too_much(needs: Bytes, world: u16, available: Option<Bytes>) -> Option<String> {
+    let available = available.filter(|available| needs > *available)?;
+    Some(format!(
+        "{world} ranks need {needs} (weights, and each its largest stage); {available} are available"
+    ))
 }
 
 /// Refuses a run that needs more than there is.
@@ -57,15 +76,10 @@ pub(super) fn check(
     workloads: &[Workload],
     available: Option<Bytes>,
 ) -> Result<(), InputError> {
-    let (Some(available), needs) = (available, needs(setting, workloads)) else { return Ok(()) };
-    if needs <= available {
-        return Ok(());
+    match too_much(needs(setting, workloads), setting.world(), available) {
+        Some(message) => Err(setting.document.error("cluster.world", message)),
+        None => Ok(()),
     }
-    let ranks = setting.world();
-    let message = format!(
-        "{ranks} ranks need {needs} (weights, and each its largest stage); {available} are available"
-    );
-    Err(setting.document.error("cluster.world", message))
 }
 
 #[cfg(test)]

@@ -18,9 +18,12 @@ mod run;
 
 pub use arithmetic::{Arithmetic, check};
 pub use communicators::{Communicators, StoreWorld};
+#[cfg(test)]
+pub(crate) use figures::tests::run as sample_run;
 pub use figures::{OverheadRow, RankRow, RealRun, RealRuns, Spread, Struck};
-pub use fits::{available, needs};
+pub use fits::{available, needs, needs_of, too_much};
 pub use interrupt::Interrupt;
+pub use others::{NOISY, Taken, Watch};
 #[cfg(target_os = "linux")]
 pub use processes::rank;
 pub use ranks::Ranks;

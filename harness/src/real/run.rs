@@ -2,7 +2,7 @@
 
 use super::figures::{RealRun, Struck};
 use super::interrupt::Interrupt;
-use super::others::others;
+use super::others::Watch;
 use super::ranks::Ranks;
 use crate::campaign::{BoxedSystem, RunKey, Setting, shapes};
 use crate::check::Checker;
@@ -92,8 +92,9 @@ pub fn run(
     };
     let mut system = fresh()?;
     let mut steps = Steps::default();
-    let others = others();
+    let watch = Watch::begin();
     let outcome = driver.run(&mut *system, input, &mut steps, sink)?;
+    let others = watch.end();
     let Steps(steps) = steps;
     for step in &steps {
         also.step(step.t, &step.events, &step.commands);

@@ -6,6 +6,7 @@
 
 mod csv;
 mod curves;
+mod noise;
 mod origin;
 mod origin_tables;
 mod own;
@@ -21,6 +22,7 @@ pub use csv::csv;
 pub use curves::Curve;
 pub use origin::{Level, StageRow, WorkRow};
 pub use pairs::Pair;
+pub use prices::{Origin, Origins};
 pub use render::{document, text};
 pub use rows::{COMPARED, Row, rows};
 pub use tours::{CREWS, NEIGHBOURS};
@@ -65,8 +67,21 @@ pub struct Validation {
     pub overheads: Vec<OverheadRow>,
     /// What a reader must know.
     pub warnings: Vec<String>,
+    /// Runs that ended before their requests did, though nobody stopped them; they are in no figure.
+    pub stuck: Vec<String>,
+    /// What other programs, and the host, took of the machine meanwhile.
+    pub others: Others,
     /// Metrics of every pair of runs, in the order in which they were made.
     pub pairs: Vec<Pair>,
+}
+
+/// Shares of the machine's capacity that others took; `None` where the system does not tell, or too little was run to tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Others {
+    /// During the real runs.
+    pub runs: Option<f64>,
+    /// During the tours; `None` without any.
+    pub tours: Option<f64>,
 }
 
 /// Where prices and charges of a validation come from.
@@ -130,7 +145,7 @@ pub fn check(loaded: &Loaded, repeats: usize) -> Result<(), InputError> {
         return Err(document.error("real.ranks", message));
     }
     if repeats < 2 {
-        let message = "expected at least 2: the noise floor is the difference of two real runs";
+        let message = "expected at least 2: how far real runs scatter comes from their repeats";
         return Err(InputError::new("--repeats", message));
     }
     Ok(())
@@ -140,8 +155,8 @@ pub fn check(loaded: &Loaded, repeats: usize) -> Result<(), InputError> {
 /// compares what is complete.
 ///
 /// # Errors
-/// As [`check`] and [`campaign::run_real`](crate::campaign::run_real); a tour that fails; [`RunError::Interrupted`] before
-/// a pair was complete.
+/// As [`check`] and [`campaign::run_real`](crate::campaign::run_real); a tour that fails; [`RunError::Interrupted`] if it was
+/// stopped before a pair was complete. Runs that are stuck are no error: [`Validation::stuck`] names them.
 pub fn validate(loaded: &Loaded, options: &Options<'_>) -> Result<Validation, RunError> {
     check(loaded, options.repeats)?;
     let (setting, workloads, models) = session::prepare(loaded)?;
@@ -167,8 +182,8 @@ pub fn validate(loaded: &Loaded, options: &Options<'_>) -> Result<Validation, Ru
             Some(_) => setting.charges_but_links(system)?,
         };
     }
-    let ran = session.run(tours.as_mut())?;
-    if ran.is_empty() {
+    let (ran, stuck) = session.run(tours.as_mut())?;
+    if ran.is_empty() && stuck.is_empty() {
         return Err(RunError::Interrupted);
     }
     let mut runs: Vec<(Ran, Full)> = Vec::new();
@@ -176,7 +191,9 @@ pub fn validate(loaded: &Loaded, options: &Options<'_>) -> Result<Validation, Ru
         let full = pairs::simulated(&session, tours.as_ref(), &run)?;
         runs.push((run, full));
     }
-    Ok(compare(&session, tours.as_ref(), options.prices, &runs))
+    let mut found = compare(&session, tours.as_ref(), options.prices, &runs);
+    found.warnings.splice(0..0, stuck.iter().cloned());
+    Ok(Validation { stuck, ..found })
 }
 
 fn compare(
@@ -202,6 +219,10 @@ fn compare(
             warnings.push(warning);
         }
     }
+    let taken = tours.map(Tours::taken);
+    warnings.extend(taken.and_then(|taken| taken.warning("the tours")));
+    let others =
+        Others { runs: real.taken(0).share(), tours: taken.and_then(|taken| taken.share()) };
     let (stages, works) = origin::stages(session, runs);
     let fewest = runs.iter().filter_map(|(_, full)| full.fewest).min().unwrap_or(0);
     Validation {
@@ -226,6 +247,8 @@ fn compare(
         },
         overheads: real.overheads(0),
         warnings,
+        stuck: Vec::new(),
+        others,
         pairs,
     }
 }

@@ -1,7 +1,7 @@
 //! Tables that say where errors come from: prices against what stages took, the machine's drift, charges of each run.
 
 use super::origin::StageRow;
-use super::{Level, Priced, Validation};
+use super::{Level, Origin, Origins, Priced, Validation};
 use crate::experiment::CollectiveKind;
 use crate::quantity::Duration;
 use crate::report::{Block, Cell, Section, Table, number};
@@ -9,10 +9,11 @@ use flexdit_core::{Nanos, Stage};
 use flexdit_sim::{Charges, GroupSetup};
 
 const WORK: &str = "Prices are held against what the same tasks took in the real runs. What is off here is off before any queue \
-                    makes more of it; it is the machine's drift, or tasks that are dearer or cheaper in runs than in tours. The \
-                    simulator's own error is what remains of an error once each run is simulated with every step at the time that it \
-                    took in the run itself (at the run's mean, where the simulated system ran it at another layout): queueing, \
-                    charges, control plane. That is hindsight, never a prediction.";
+                    makes more of it; it is the machine's drift, or tasks that are dearer or cheaper in runs than in tours. What \
+                    remains of an error once each run is simulated with every step at the time that it took in the run itself (at \
+                    the run's mean, where the simulated system ran it at another layout) tests event logic and charges, given \
+                    the durations: queueing, launch, control plane. The durations are the run's own, so it is near zero partly by \
+                    construction, and it says nothing of prices. It is hindsight, never a prediction.";
 
 const STAGES: &str =
     "Times of stages in the real runs against their prices (ms; a step, or a whole other stage)";
@@ -49,7 +50,7 @@ fn works(validation: &Validation) -> Table {
         "#prices off by (derived)",
         "#mean latency off by",
         "#of prices",
-        "#simulator's own",
+        "#given the durations",
     ];
     let mut table = Table::new("Prices against the real runs' own stage times", &columns);
     for work in &validation.works {
@@ -146,35 +147,45 @@ pub(super) fn charges(validation: &Validation) -> Table {
         "#migration, fixed part",
         "#migration, GB/s",
     ];
-    let caption = "What virtual time charged, mean over runs [least, most] (measured in tours)";
+    let caption = "What virtual time charged, mean over runs [least, most], and where it comes from: tours and the profile were \
+                   measured, the experiment's are its own, defaults are assumed or published";
     let mut table = Table::new(caption, &columns);
     let time = |nanos: f64| Duration(Nanos(nanos.round() as u64)).to_string();
     for work in &validation.works {
         let mine = || validation.pairs.iter().filter(|pair| pair.system == work.system);
-        let cell = |value: fn(&Charges) -> Option<f64>, words: &dyn Fn(f64) -> String| -> Cell {
+        let cell = |value: fn(&Charges) -> Option<f64>,
+                    origin: fn(&Origins) -> Origin,
+                    words: &dyn Fn(f64) -> String|
+         -> Cell {
             let values: Vec<f64> = mine().filter_map(|pair| value(&pair.charges)).collect();
             if values.is_empty() {
                 return "none".into();
             }
             let least = values.iter().copied().fold(f64::MAX, f64::min);
             let most = values.iter().copied().fold(0.0, f64::max);
+            let mut origins: Vec<&str> = mine().map(|pair| origin(&pair.origins).words()).collect();
+            origins.sort_unstable();
+            origins.dedup();
+            let (least, most, origins) = (words(least), words(most), origins.join(" or "));
             Cell {
                 text: words(values.iter().sum::<f64>() / values.len() as f64),
-                detail: format!("[{}, {}]", words(least), words(most)),
+                detail: format!("[{least}, {most}], {origins}"),
             }
         };
         table.row(vec![
             work.system.clone().into(),
-            cell(|c| Some(c.launch.0 as f64), &time),
-            cell(|c| Some(c.control_plane.0 as f64), &time),
+            cell(|c| Some(c.launch.0 as f64), |o| o.launch, &time),
+            cell(|c| Some(c.control_plane.0 as f64), |o| o.control_plane, &time),
             match work.collectives {
                 CollectiveKind::GroupFree => {
-                    cell(|c| c.group_setup_by_degree.first().map(|(_, t)| t.0 as f64), &time)
+                    let first =
+                        |c: &Charges| c.group_setup_by_degree.first().map(|(_, t)| t.0 as f64);
+                    cell(first, |o| o.group_setup, &time)
                 }
-                CollectiveKind::Communicators => cell(first_use, &time),
+                CollectiveKind::Communicators => cell(first_use, |o| o.group_setup, &time),
             },
-            cell(|c| Some(c.migration.latency.0 as f64), &time),
-            cell(|c| Some(c.migration.bytes_per_second as f64 / 1e9), &number),
+            cell(|c| Some(c.migration.latency.0 as f64), |o| o.latency, &time),
+            cell(|c| Some(c.migration.bytes_per_second as f64 / 1e9), |o| o.bandwidth, &number),
         ]);
     }
     table

@@ -62,8 +62,16 @@ impl TaskTimes for OwnTimes {
 
 #[cfg(test)]
 mod tests {
+    use super::super::session::KEPT;
     use super::*;
+    use crate::campaign::{Builder, Charged, RunKey, Setting, prepare, simulate};
+    use crate::experiment::Loaded;
+    use crate::profile::measure::Sampler;
+    use crate::record::RunRecord;
+    use crate::workload::Workload;
     use flexdit_core::{ArtifactId, Group, Rank, TaskId};
+    use flexdit_sim::Charges;
+    use std::path::Path;
 
     fn sample(
         request: u32,
@@ -114,5 +122,55 @@ mod tests {
         assert_eq!(own.time(&task(1, pair, 0, 2)), Some(Nanos(17)));
         assert_eq!(own.elsewhere(), 2);
         assert_eq!(own.time(&task(1, Parallelism::ulysses(4), 0, 1)), None);
+    }
+    /// A run of a system in virtual time, with its tasks.
+    fn run(
+        of: (&Setting, &[Workload]),
+        system: usize,
+        charges: &Charges,
+        times: Option<Arc<OwnTimes>>,
+    ) -> (RunRecord, Vec<TaskSample>) {
+        let (setting, workloads) = of;
+        let spec = &setting.experiment.systems[system];
+        let built = Builder::new(setting, workloads, system).kind(&spec.kind).expect("builds");
+        let (prices, times) =
+            (setting.book.clone(), times.map(|times| times as Arc<dyn TaskTimes>));
+        let charged = Charged { prices, from_book: times.is_none(), times, charges };
+        let key = RunKey { point: 0, system: &spec.name, seed: 1, layout: None };
+        let mut sampler = Sampler::of_run();
+        let record = simulate(setting, &workloads[0], built, &key, &charged, KEPT, &mut sampler)
+            .expect("ends");
+        (record, sampler.into_samples().tasks)
+    }
+
+    #[test]
+    fn hindsight_reproduces_a_static_systems_run_from_its_log() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../workloads/cpu/two-ranks.yaml");
+        let loaded = Loaded::read(Path::new(path), &[]).unwrap_or_else(|error| panic!("{error}"));
+        let (settings, workloads) = prepare(&loaded).unwrap_or_else(|error| panic!("{error}"));
+        let of = (&settings[0], &workloads[0][..]);
+        let quiet = settings[0].charges.clone();
+        // What stands for reality: every step takes a fifth more or less than its price.
+        let restless = Charges { jitter: 0.2, ..quiet.clone() };
+        let latencies = |record: &RunRecord| -> Vec<i128> {
+            let all = record.requests.iter().map(|request| request.latency().expect("completes"));
+            all.map(|latency| i128::from(latency.0)).collect()
+        };
+        let apart = |a: &RunRecord, b: &RunRecord| {
+            let pairs = latencies(a).into_iter().zip(latencies(b));
+            pairs.map(|(a, b)| (a - b).abs()).max().expect("requests")
+        };
+        for system in 0..2 {
+            assert!(settings[0].experiment.systems[system].name.starts_with("fixed-sp"));
+            let (real, tasks) = run(of, system, &restless, None);
+            let shapes = workloads[0][0].requests.iter().map(|request| request.shape).collect();
+            let own = Arc::new(OwnTimes::new(&tasks, shapes, settings[0].book.clone()));
+            let (hindsight, _) = run(of, system, &quiet, Some(own.clone()));
+            assert_eq!(own.elsewhere(), 0, "a static system does every step where it did it");
+            // A task's time is kept by steps, so a nanosecond of each may be lost, and queues add them up.
+            assert!(apart(&real, &hindsight) < 1_000, "{}", apart(&real, &hindsight));
+            let (predicted, _) = run(of, system, &quiet, None);
+            assert!(apart(&real, &predicted) > 1_000_000, "prices alone do not know the times");
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::profile::measure::{TaskSample, price};
 use flexdit_core::cost::{CostModel, Price, Provenance};
 use flexdit_core::{Nanos, Parallelism, Shape, Stage};
 use flexdit_sim::{Charges, GroupSetup, MigrationCharge, Occupies};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -108,27 +109,89 @@ pub(super) fn price_of(prices: &dyn CostModel, key: &Key) -> Option<Nanos> {
     price.map(|price| price.time)
 }
 
-/// `base` with measured charges in place where the experiment gives none; `given` tells that of a key, as in
-/// `migration.latency`.
+/// Where a charge comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// The tours around the run.
+    Tours,
+    /// The experiment gives it.
+    Experiment,
+    /// The measured profile that the experiment names in `costs.measured`.
+    Profile,
+    /// Nobody gave or measured it.
+    #[default]
+    Default,
+}
+
+impl Origin {
+    /// What a table calls it.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Tours => "tours",
+            Self::Experiment => "experiment",
+            Self::Profile => "profile",
+            Self::Default => "default",
+        }
+    }
+}
+
+/// Where each charge of a run comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origins {
+    /// Launch.
+    pub launch: Origin,
+    /// Control plane.
+    pub control_plane: Origin,
+    /// Group set-up, or what a communicator costs.
+    pub group_setup: Origin,
+    /// The fixed part of a migration.
+    pub latency: Origin,
+    /// Its bandwidth.
+    pub bandwidth: Origin,
+}
+
+impl Origins {
+    /// Those of the experiment's own charges; `given` tells whether it gives a key, `profile` whether it names measured ones.
+    pub(super) fn of_experiment(given: &dyn Fn(&str) -> bool, profile: bool) -> Self {
+        let of = |key: &str| match (given(key), profile) {
+            (true, _) => Origin::Experiment,
+            (false, true) => Origin::Profile,
+            (false, false) => Origin::Default,
+        };
+        Self {
+            launch: of("launch"),
+            control_plane: of("control_plane"),
+            group_setup: of("group_setup"),
+            latency: of("migration.latency"),
+            bandwidth: of("migration.bandwidth"),
+        }
+    }
+}
+
+/// `base` with measured charges in place where the experiment gives none, and where each comes from; `given` tells whether it
+/// gives a key, as in `migration.latency`, and `origins` is where those of `base` come from.
 pub(super) fn charged(
     base: &Charges,
     given: &dyn Fn(&str) -> bool,
     measured: &ChargesSpec,
-) -> Charges {
+    mut origins: Origins,
+) -> (Charges, Origins) {
     let mut charges = base.clone();
     if !given("launch") {
-        charges.launch = measured.launch.0;
+        (charges.launch, origins.launch) = (measured.launch.0, Origin::Tours);
     }
     if !given("control_plane") {
-        charges.control_plane = measured.control_plane.0;
+        (charges.control_plane, origins.control_plane) = (measured.control_plane.0, Origin::Tours);
     }
     if let Some(copy) = &measured.migration {
         let migration = &mut charges.migration;
         if !given("migration.latency") {
-            migration.latency = copy.latency.0;
+            (migration.latency, origins.latency) = (copy.latency.0, Origin::Tours);
         }
         if !given("migration.bandwidth") {
             migration.bytes_per_second = copy.bandwidth.0.round().max(1.0) as u64;
+            origins.bandwidth = Origin::Tours;
         }
         if !given("migration.occupy") {
             // Real ranks pull: the source goes on computing.
@@ -136,14 +199,18 @@ pub(super) fn charged(
         }
     }
     let communicators = matches!(base.group_setup, GroupSetup::FirstUse { .. });
-    if let Some(first) = measured.group_setup.first().filter(|_| !communicators)
+    if communicators {
+        // Tours never make one: the price is the experiment's.
+        origins.group_setup = Origin::Experiment;
+    } else if let Some(first) = measured.group_setup.first()
         && !given("group_setup")
     {
         charges.group_setup = GroupSetup::PerUse(first.time.0);
         let by_degree = measured.group_setup.iter().map(|setup| (setup.ranks, setup.time.0));
         charges.group_setup_by_degree = by_degree.collect();
+        origins.group_setup = Origin::Tours;
     }
-    charges
+    (charges, origins)
 }
 
 #[cfg(test)]
@@ -209,14 +276,33 @@ mod tests {
             group_setup: vec![SetupSpec { ranks: 2, time: Duration(Nanos(4)) }],
         };
         let base = Charges::default();
-        let found = charged(&base, &|key| key == "launch", &measured);
+        let given = |key: &str| key == "launch";
+        let own = Origins::of_experiment(&given, false);
+        let (found, origins) = charged(&base, &given, &measured, own);
         assert_eq!((found.launch, found.control_plane), (base.launch, Nanos(80)));
         assert_eq!(found.migration.bytes_per_second, 5_000_000_000);
         assert_eq!(found.migration.occupies, Occupies::Destination);
         assert_eq!(found.group_setup_by_degree, [(2, Nanos(4))]);
+        let (tours, launch) = (Origin::Tours, Origin::Experiment);
+        let all = Origins {
+            launch,
+            control_plane: tours,
+            group_setup: tours,
+            latency: tours,
+            bandwidth: tours,
+        };
+        assert_eq!(origins, all);
+        // Tours that moved nothing and formed no group leave what was there, and say so.
+        let less = ChargesSpec { migration: None, group_setup: Vec::new(), ..measured.clone() };
+        let own = Origins::of_experiment(&given, true);
+        let (_, origins) = charged(&base, &given, &less, own);
+        let profile = Origin::Profile;
+        let (group_setup, latency, bandwidth) = (profile, profile, profile);
+        assert_eq!(origins, Origins { group_setup, latency, bandwidth, ..all });
         let cost = Nanos(700);
         let made = GroupSetup::FirstUse { cost, capacity: 0 };
         let base = Charges { group_setup: made, ..base };
-        assert_eq!(charged(&base, &|_| false, &measured).group_setup, made);
+        let (found, origins) = charged(&base, &|_| false, &measured, Origins::default());
+        assert_eq!((found.group_setup, origins.group_setup), (made, Origin::Experiment));
     }
 }

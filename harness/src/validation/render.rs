@@ -1,14 +1,19 @@
 //! A validation as a report and for a terminal.
 
 use super::rows::Row;
-use super::{NEIGHBOURS, Priced, Validation, origin_tables, pictures};
+use super::{NEIGHBOURS, Others, Priced, Validation, origin_tables, pictures};
+use crate::metrics::stats::Covers;
 use crate::real::Spread;
 use crate::report::{Block, Cell, Document, Section, Table, number, percent, plain, wrapped};
 use std::fmt::Write as _;
 
 /// The report.
 pub fn document(validation: &Validation) -> Document {
-    let mut blocks = vec![Block::Paragraph(READING.to_owned()), Block::Table(errors(validation))];
+    let mut blocks = vec![Block::Paragraph(READING.to_owned())];
+    if matches!(validation.priced, Priced::Tours { .. }) {
+        blocks.push(Block::Paragraph(BOTH_PRICES.to_owned()));
+    }
+    blocks.push(Block::Table(errors(validation)));
     blocks.extend(pictures::latencies(validation).map(Block::Picture));
     let mut sections = vec![Section::new("Simulated against real", blocks)];
     if !validation.warnings.is_empty() {
@@ -38,11 +43,18 @@ pub fn document(validation: &Validation) -> Document {
     }
 }
 
-const READING: &str = "An error is (simulated - real) / real, of SLO attainment the difference in percentage points; it is derived \
-                       from pairs of runs of one seed. Brackets are 95 % bootstrap intervals over the pairs, with five or more. The simulator's own \
-                       error is what remains of it if each run is simulated once more at the times that its own tasks took; the rest is of \
-                       prices. Noise is how far two real runs of one seed are apart, from one repeat to the next, in the mean: no simulator can be expected to be nearer than \
-                       that. Drift is what remains of it with its sign.";
+const READING: &str = "An error is (simulated - real) / real of a seed's means over its repeats, of SLO attainment the difference in \
+                       percentage points, then the mean over seeds; it is derived. An error is evidence against the simulator only \
+                       beyond about twice the standard error of the real mean, which comes from the repeats of each seed and is a \
+                       share like the error; within that it is no evidence for the simulator either, only too few runs to tell. Two \
+                       runs apart is how far two single real runs of one seed are from each other, in the mean; drift is the same \
+                       with its sign. Given the durations is what remains of the error if each run is simulated once more at the times \
+                       that its own tasks took: a test of event logic and charges, near zero partly by construction. The rest is of \
+                       prices.";
+
+const BOTH_PRICES: &str = "The prices of tours are no forecast: they use measurements after a run as well as before it. The profile's prices and \
+                           charges were there before any of these runs, so the error at the profile's prices is that of a prediction \
+                           made beforehand, drift of the machine since then included.";
 
 const CHARGES: &str = "What virtual time charges beside stages, and what these real runs measured of it. Nothing was fitted to them.";
 
@@ -57,9 +69,21 @@ fn lead(validation: &Validation) -> Vec<String> {
         }
         Priced::Tours { rounds, crews, fewest } => format!(
             "Prices and charges come from tours of the profile: one round before the first real run and one after each, {rounds} in \
-             all, over the collectives that a system has. A run is priced by the {NEIGHBOURS} rounds before and the {NEIGHBOURS} after it \
-             ({crews} crews a tour for each decode layout; every price rests on {fewest} samples or more). Nothing is fitted to a run, and \
+             all, over the collectives that a system has. A run is priced by the {NEIGHBOURS} rounds before and the {NEIGHBOURS} after it, \
+             so by measurements later than itself, too ({crews} crews a tour for each decode layout; every price rests on {fewest} samples or more). Nothing is fitted to a run, and \
              policies believe the experiment's profile in both."
+        ),
+    });
+    let share = |share: Option<f64>| share.map_or_else(|| "a share not known".into(), percent);
+    lead.push(match (&validation.priced, validation.others) {
+        (Priced::Tours { .. }, Others { runs, tours }) => format!(
+            "Other programs, or the host, took {} of the cores' capacity during the runs and {} during the tours.",
+            share(runs),
+            share(tours)
+        ),
+        (Priced::Profile, Others { runs, .. }) => format!(
+            "Other programs, or the host, took {} of the cores' capacity during the runs.",
+            share(runs)
         ),
     });
     if validation.interrupted {
@@ -84,63 +108,105 @@ fn words(metric: &str) -> &str {
 }
 
 fn errors(validation: &Validation) -> Table {
-    let mut columns = vec!["system", "metric"];
-    columns.extend(FIGURES);
-    let mut table = Table::new("Errors (derived)", &columns);
-    for row in validation.rows.iter().filter(|row| row.class.is_none()) {
-        let mut cells = vec![row.system.clone().into(), words(&row.metric).into()];
-        cells.extend(figures(row));
-        table.row(cells);
-    }
-    table
+    let rows: Vec<&Row> = validation.rows.iter().filter(|row| row.class.is_none()).collect();
+    table("Errors (derived)", "metric", &rows, |row| words(&row.metric).to_owned())
 }
 
 fn classes(validation: &Validation) -> Table {
-    let mut columns = vec!["system", "class"];
+    let rows: Vec<&Row> = validation.rows.iter().filter(|row| row.class.is_some()).collect();
+    let caption = "Errors of mean latency by class (ms; derived)";
+    table(caption, "class", &rows, |row| row.class.clone().unwrap_or_default())
+}
+
+/// Rows of errors; the caption says what brackets cover and what an error has to be held against.
+fn table(caption: &str, what: &str, rows: &[&Row], name: impl Fn(&Row) -> String) -> Table {
+    let mut covers: Vec<Covers> = Vec::new();
+    for kind in rows.iter().filter_map(|row| row.covers) {
+        if !covers.contains(&kind) {
+            covers.push(kind);
+        }
+    }
+    let brackets = match &covers[..] {
+        [] => String::new(),
+        [one] => format!("; brackets: 95 % bootstrap, {}", one.words()),
+        _ => format!(
+            "; brackets: 95 % bootstrap, {}, with * {}",
+            Covers::Seeds.words(),
+            Covers::Repeats.words()
+        ),
+    };
+    let caption = format!(
+        "{caption}{brackets}; evidence against the simulator only beyond about twice the real mean's standard error"
+    );
+    let by_profile = rows.iter().any(|row| row.profile.is_some());
+    let mut columns = vec!["system", what];
     columns.extend(FIGURES);
-    let mut table = Table::new("Errors of mean latency by class (ms; derived)", &columns);
-    for row in &validation.rows {
-        let Some(class) = &row.class else { continue };
-        let mut cells = vec![row.system.clone().into(), class.clone().into()];
-        cells.extend(figures(row));
+    columns.extend(by_profile.then_some("#error at the profile's prices"));
+    let mut table = Table::new(&caption, &columns);
+    for row in rows {
+        let mark = covers.len() > 1 && row.covers == Some(Covers::Repeats);
+        let mut cells = vec![row.system.clone().into(), name(row).into()];
+        cells.extend(figures(row, mark));
+        if by_profile {
+            cells.push(ranged(row, row.profile, row.profile_range, mark));
+        }
         table.row(cells);
     }
     table
 }
 
-const FIGURES: [&str; 7] = [
+const FIGURES: [&str; 8] = [
     "#simulated",
     "#real (measured)",
     "#error",
-    "#of prices",
-    "#simulator's own",
-    "#noise",
+    "#standard error of real",
+    "#two runs apart",
     "#drift",
+    "#of prices",
+    "#given the durations",
 ];
 
-fn figures(row: &Row) -> [Cell; 7] {
-    let is_share = row.metric == "slo_attainment";
-    let value = |value: Option<f64>| -> Cell {
-        value.map_or("n/a".into(), |v| if is_share { percent(v) } else { number(v) }.into())
-    };
-    let unit = if is_share { "pp" } else { "%" };
-    let signed = |value: f64| format!("{:+.1} {unit}", value * 100.0);
-    let ranged = |error: Option<f64>, range: Option<(f64, f64)>| match (error, range) {
-        (None, _) => Cell::from("n/a"),
-        (Some(error), None) => signed(error).into(),
+fn is_share(row: &Row) -> bool {
+    row.metric == "slo_attainment"
+}
+
+fn signed(row: &Row, value: f64) -> String {
+    format!("{:+.1} {}", value * 100.0, if is_share(row) { "pp" } else { "%" })
+}
+
+fn ranged(row: &Row, error: Option<f64>, range: Option<(f64, f64)>, mark: bool) -> Cell {
+    match (error, range) {
+        (None, _) => "n/a".into(),
+        (Some(error), None) => signed(row, error).into(),
         (Some(error), Some((low, high))) => Cell {
-            text: signed(error),
-            detail: format!("[{:+.1}, {:+.1}]", low * 100.0, high * 100.0),
+            text: signed(row, error),
+            detail: format!(
+                "[{:+.1}, {:+.1}]{}",
+                low * 100.0,
+                high * 100.0,
+                if mark { "*" } else { "" }
+            ),
         },
+    }
+}
+
+fn figures(row: &Row, mark: bool) -> [Cell; 8] {
+    let value = |value: Option<f64>| -> Cell {
+        value.map_or("n/a".into(), |v| if is_share(row) { percent(v) } else { number(v) }.into())
     };
+    let size = |size: Option<f64>| -> Cell {
+        size.map_or("n/a".into(), |size| signed(row, size).trim_start_matches('+').into())
+    };
+    let part = |part: Option<f64>| part.map_or("n/a".into(), |part| signed(row, part).into());
     [
         value(row.simulated),
         value(row.real),
-        ranged(row.error, row.error_range),
-        row.of_prices().map_or("n/a".into(), |error| signed(error).into()),
-        ranged(row.own, row.own_range),
-        row.noise.map_or("n/a".into(), |noise| format!("{:.1} {unit}", noise * 100.0).into()),
-        row.drift.map_or("n/a".into(), |drift| signed(drift).into()),
+        ranged(row, row.error, row.error_range, mark),
+        size(row.standard_error),
+        size(row.two_runs_apart),
+        part(row.drift),
+        part(row.of_prices()),
+        ranged(row, row.own, row.own_range, mark),
     ]
 }
 

@@ -1,9 +1,11 @@
-//! Errors of the simulator against real runs, their parts, and the noise between two real runs.
+//! Errors of the simulator against real runs, their parts, and how far chance alone moves the real figure.
 
+use super::noise::{drift, standard_error, two_runs_apart};
 use super::pairs::Pair;
-use crate::metrics::stats::{Interval, difference, ratio};
+use crate::metrics::stats::{Covers, Interval, of_repeats};
 use crate::metrics::{Metric, Summary, metric};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What is compared, by name of the metric.
 pub const COMPARED: [&str; 5] =
@@ -11,8 +13,9 @@ pub const COMPARED: [&str; 5] =
 
 /// One metric of one system: simulated against real.
 ///
-/// Errors are relative, (simulated - real) / real; those of SLO attainment are differences. Samples are pairs of runs of
-/// one seed; intervals are 95 % bootstrap intervals over them, with five or more.
+/// An error is first that of each seed, of its means over repeats: (simulated - real) / real, of SLO attainment the
+/// difference. Then it is the mean over seeds, so every seed weighs the same. Intervals are those of
+/// [`of_repeats`](crate::metrics::stats::of_repeats).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// The system.
@@ -21,24 +24,36 @@ pub struct Row {
     pub class: Option<String>,
     /// The metric.
     pub metric: String,
-    /// Mean over pairs, *simulated*.
+    /// Mean over seeds of each one's mean over repeats, *simulated*.
     pub simulated: Option<f64>,
-    /// Mean over pairs, *measured*.
+    /// The same, *measured*.
     pub real: Option<f64>,
     /// The simulator's error, *derived*.
     pub error: Option<f64>,
     /// Its interval.
     pub error_range: Option<(f64, f64)>,
-    /// What is left of the error where each run is simulated at its own tasks' times, *derived*.
+    /// What is left of the error where each run is simulated at its own tasks' times, *derived*: of event logic and charges,
+    /// given the durations.
     pub own: Option<f64>,
     /// Its interval.
     pub own_range: Option<(f64, f64)>,
-    /// Pairs that it rests on.
+    /// The error of a simulation at the prices and charges of the experiment's measured profile, which were there
+    /// beforehand; `None` where there are none.
+    pub profile: Option<f64>,
+    /// Its interval.
+    pub profile_range: Option<(f64, f64)>,
+    /// What the intervals cover; `None` without one.
+    pub covers: Option<Covers>,
+    /// Seeds that it rests on.
+    pub seeds: usize,
+    /// Pairs of runs that it rests on.
     pub samples: usize,
-    /// Mean absolute difference of two real runs of one seed, as a share of the first (of attainment: the difference): what no
-    /// simulator can be expected to beat.
-    pub noise: Option<f64>,
-    /// Signed difference of the second real run from the first over all seeds.
+    /// Standard error of the real mean by its repeats, as a share of it (of attainment: as it is). An error is evidence
+    /// against the simulator only beyond about twice that.
+    pub standard_error: Option<f64>,
+    /// How far two single real runs of one seed are apart, from one repeat to the next, mean of the sizes; as a share.
+    pub two_runs_apart: Option<f64>,
+    /// The same with the sign.
     pub drift: Option<f64>,
 }
 
@@ -64,72 +79,72 @@ pub fn rows(systems: &[String], classes: &[String], pairs: &[Pair]) -> Vec<Row> 
     rows
 }
 
-/// One metric of a pair: simulated, in hindsight, real.
-type Values = (f64, f64, f64);
+/// One metric of a pair of runs.
+struct Values {
+    repeat: usize,
+    simulated: f64,
+    hindsight: f64,
+    profile: Option<f64>,
+    real: f64,
+}
 
 fn row(system: &str, class: Option<&str>, name: &str, pairs: &[&Pair]) -> Row {
     let metric = metric(name).expect("listed");
     let of = |rows: &[Summary]| value(rows, class, metric);
-    let values = |pair: &&&Pair| -> Option<(usize, u64, Values)> {
-        let values = (of(&pair.simulated)?, of(&pair.hindsight)?, of(&pair.real)?);
-        Some((pair.repeat, pair.seed, values))
-    };
-    let found: Vec<(usize, u64, Values)> = pairs.iter().filter_map(|pair| values(&pair)).collect();
-    let all = |part: fn(&Values) -> f64| -> Vec<f64> {
-        found.iter().map(|(_, _, values)| part(values)).collect()
-    };
-    let (ours, hindsight, theirs) = (all(|v| v.0), all(|v| v.1), all(|v| v.2));
+    let mut seeds: BTreeMap<u64, Vec<Values>> = BTreeMap::new();
+    for pair in pairs {
+        if let (Some(simulated), Some(hindsight), Some(real)) =
+            (of(&pair.simulated), of(&pair.hindsight), of(&pair.real))
+        {
+            let profile = pair.by_profile.as_deref().and_then(of);
+            let values = Values { repeat: pair.repeat, simulated, hindsight, profile, real };
+            seeds.entry(pair.seed).or_default().push(values);
+        }
+    }
     let is_share = name == "slo_attainment";
-    let error = apart(is_share, &ours, &theirs);
-    let own = apart(is_share, &hindsight, &theirs);
-    let real: Vec<(usize, u64, f64)> =
-        found.iter().map(|(repeat, seed, values)| (*repeat, *seed, values.2)).collect();
-    let (noise, drift) = noise(is_share, &real);
-    let mean = |values: &[f64]| {
-        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    // Every pair has the value or the error is none: half of the runs have no error of the others.
+    let error = |ours: fn(&Values) -> Option<f64>| {
+        let runs = |runs: &Vec<Values>| {
+            runs.iter().map(|run| Some((ours(run)?, run.real))).collect::<Option<Vec<_>>>()
+        };
+        let sides: Vec<Vec<(f64, f64)>> = seeds.values().map(runs).collect::<Option<_>>()?;
+        let apart = |a: f64, b: f64| if is_share { a - b } else { (a - b) / b };
+        of_repeats(&sides, apart)
     };
+    let (ours, own) = (error(|run| Some(run.simulated)), error(|run| Some(run.hindsight)));
+    let profile = error(|run| run.profile);
+    let real: Vec<Vec<(usize, f64)>> = seeds
+        .values()
+        .map(|runs| runs.iter().map(|run| (run.repeat, run.real)).collect())
+        .collect();
+    let estimate = |found: &Option<(Interval, Option<Covers>)>| found.map(|(all, _)| all.estimate);
+    let range = |found: &Option<(Interval, Option<Covers>)>| found.and_then(|(all, _)| all.range);
     Row {
         system: system.to_owned(),
         class: class.map(str::to_owned),
         metric: name.to_owned(),
-        simulated: mean(&ours),
-        real: mean(&theirs),
-        error: error.map(|error| error.estimate),
-        error_range: error.and_then(|error| error.range),
-        own: own.map(|own| own.estimate),
-        own_range: own.and_then(|own| own.range),
-        samples: found.len(),
-        noise,
-        drift,
+        simulated: mean(&seeds, |run| run.simulated),
+        real: mean(&seeds, |run| run.real),
+        error: estimate(&ours),
+        error_range: range(&ours),
+        own: estimate(&own),
+        own_range: range(&own),
+        profile: estimate(&profile),
+        profile_range: range(&profile),
+        covers: ours.and_then(|(_, covers)| covers),
+        seeds: seeds.len(),
+        samples: seeds.values().map(Vec::len).sum(),
+        standard_error: standard_error(is_share, &real),
+        two_runs_apart: two_runs_apart(is_share, &real),
+        drift: drift(is_share, &real),
     }
 }
 
-/// How far `a` is from `b`: as a share of `b`, or as a difference.
-fn apart(is_share: bool, a: &[f64], b: &[f64]) -> Option<Interval> {
-    if is_share {
-        return difference(a, b);
-    }
-    let found = ratio(a, b)?;
-    let range = found.range.map(|(low, high)| (low - 1.0, high - 1.0));
-    Some(Interval { estimate: found.estimate - 1.0, range, ..found })
-}
-
-/// How far real runs of one seed are apart from one repeat to the next: in size, and with the sign. Runs are (repeat, seed, value).
-fn noise(is_share: bool, real: &[(usize, u64, f64)]) -> (Option<f64>, Option<f64>) {
-    let next = |(repeat, seed, value): &(usize, u64, f64)| {
-        let (.., next) = real.iter().find(|other| (other.0, other.1) == (repeat + 1, *seed))?;
-        Some((*value, *next))
-    };
-    let pairs: Vec<(f64, f64)> = real.iter().filter_map(next).collect();
-    let size = |(a, b): &(f64, f64)| match is_share {
-        true => Some((b - a).abs()),
-        false => (*a != 0.0).then(|| ((b - a) / a).abs()),
-    };
-    let sizes: Option<Vec<f64>> = pairs.iter().map(size).collect();
-    let noise = sizes.filter(|sizes| !sizes.is_empty());
-    let noise = noise.map(|sizes| sizes.iter().sum::<f64>() / sizes.len() as f64);
-    let (a, b): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
-    (noise, apart(is_share, &b, &a).map(|drift| drift.estimate))
+/// Mean over seeds of each one's mean over repeats.
+fn mean(seeds: &BTreeMap<u64, Vec<Values>>, of: fn(&Values) -> f64) -> Option<f64> {
+    let each = |runs: &Vec<Values>| runs.iter().map(of).sum::<f64>() / runs.len() as f64;
+    let all = seeds.values().map(each).sum::<f64>();
+    (!seeds.is_empty()).then(|| all / seeds.len() as f64)
 }
 
 fn value(rows: &[Summary], class: Option<&str>, metric: &Metric) -> Option<f64> {
@@ -138,6 +153,7 @@ fn value(rows: &[Summary], class: Option<&str>, metric: &Metric) -> Option<f64> 
 
 #[cfg(test)]
 mod tests {
+    use super::super::prices::Origins;
     use super::*;
     use flexdit_sim::Charges;
 
@@ -150,48 +166,85 @@ mod tests {
                 ..Summary::default()
             }]
         });
-        let (system, charges, elsewhere) = ("one".to_owned(), Charges::free(), 0);
-        Pair { repeat, system, seed, charges, simulated, hindsight, real, elsewhere }
+        Pair {
+            repeat,
+            system: "one".to_owned(),
+            seed,
+            charges: Charges::free(),
+            origins: Origins::default(),
+            by_profile: None,
+            simulated,
+            hindsight,
+            real,
+            elsewhere: 0,
+            cores: Vec::new(),
+            others: None,
+        }
+    }
+
+    fn four() -> [Pair; 4] {
+        [
+            pair(0, 1, [(110.0, 0.9), (101.0, 1.0), (100.0, 1.0)]),
+            pair(0, 2, [(800.0, 0.8), (799.0, 0.8), (800.0, 0.8)]),
+            pair(1, 1, [(112.0, 0.9), (103.0, 1.0), (102.0, 1.0)]),
+            pair(1, 2, [(820.0, 0.8), (821.0, 0.8), (820.0, 0.9)]),
+        ]
     }
 
     #[test]
-    fn errors_are_shares_of_the_real_figure_and_noise_is_between_real_runs() {
-        let pairs = [
-            pair(0, 1, [(110.0, 0.9), (101.0, 1.0), (100.0, 1.0)]),
-            pair(0, 2, [(220.0, 0.8), (199.0, 0.8), (200.0, 0.8)]),
-            pair(1, 1, [(112.0, 0.9), (103.0, 1.0), (102.0, 1.0)]),
-            pair(1, 2, [(222.0, 0.8), (201.0, 0.8), (196.0, 0.9)]),
-        ];
-        let found = rows(&["one".into()], &[], &pairs);
+    fn an_error_is_that_of_each_seed_first_and_seeds_weigh_the_same() {
+        let found = rows(&["one".into()], &[], &four());
         let by = |name: &str| found.iter().find(|row| row.metric == name).expect("compared");
         let mean = by("latency_ms_mean");
-        assert_eq!((mean.simulated, mean.real, mean.samples), (Some(166.0), Some(149.5), 4));
-        let error = 166.0 / 149.5 - 1.0;
-        assert!((mean.error.unwrap() - error).abs() < 1e-12);
-        assert!((mean.own.unwrap() - (151.0 / 149.5 - 1.0)).abs() < 1e-12);
-        assert!((mean.of_prices().unwrap() - (166.0 - 151.0) / 149.5).abs() < 1e-12);
-        assert!((mean.noise.unwrap() - 0.02).abs() < 1e-12);
-        assert!((mean.drift.unwrap() - (298.0 / 300.0 - 1.0)).abs() < 1e-12);
-        assert_eq!(mean.error_range, None);
+        assert_eq!((mean.seeds, mean.samples), (2, 4));
+        assert_eq!((mean.simulated, mean.real), (Some(460.5), Some(455.5)));
+        // The first seed is 10 / 101 off, the second one exact; a ratio of all means would say 1 %.
+        assert!((mean.error.unwrap() - 5.0 / 101.0).abs() < 1e-12);
+        assert!((mean.own.unwrap() - 0.5 / 101.0).abs() < 1e-12);
+        assert!((mean.of_prices().unwrap() - 4.5 / 101.0).abs() < 1e-12);
+        assert_eq!((mean.profile, mean.profile_range), (None, None));
         let share = by("slo_attainment");
         assert!((share.error.unwrap() + 0.075).abs() < 1e-12);
-        assert!((share.noise.unwrap() - 0.05).abs() < 1e-12);
         assert_eq!(by("latency_ms_p95").error, None);
     }
 
     #[test]
-    fn noise_is_from_one_repeat_to_the_next() {
-        let real = [(0, 1, 100.0), (0, 2, 50.0), (1, 1, 110.0), (2, 1, 99.0), (1, 2, 50.0)];
-        let (noise, drift) = noise(false, &real);
-        assert!((noise.unwrap() - 0.2 / 3.0).abs() < 1e-12);
-        assert!((drift.unwrap() - (259.0 / 260.0 - 1.0)).abs() < 1e-12);
+    fn two_seeds_with_repeats_have_an_interval_of_these_seeds_alone() {
+        let found = rows(&["one".into()], &[], &four());
+        assert_eq!(found[0].covers, Some(Covers::Repeats));
+        let (low, high) = found[0].error_range.unwrap();
+        assert!((low - 0.5 * 10.0 / 102.0).abs() < 1e-12, "{low}");
+        assert!((high - 0.5 * 10.0 / 100.0).abs() < 1e-12, "{high}");
+        // Three repeats of two seeds are six pairs, and no five seeds.
+        let mut six: Vec<Pair> = four().into();
+        six.extend([1, 2].map(|seed| Pair { repeat: 2, ..four()[seed as usize - 1].clone() }));
+        assert_eq!(rows(&["one".into()], &[], &six)[0].covers, Some(Covers::Repeats));
+        let five = [1, 2, 3, 4, 5].map(|seed| Pair { seed, ..four()[0].clone() });
+        assert_eq!(rows(&["one".into()], &[], &five)[0].covers, Some(Covers::Seeds));
     }
 
     #[test]
-    fn an_interrupt_leaves_errors_without_a_noise() {
+    fn the_profiles_error_stands_beside_where_every_run_has_one() {
+        let with = |pair: Pair| {
+            let latency = pair.real[0].latency_ms_mean.map(|mean| 1.25 * mean);
+            let row = Summary { latency_ms_mean: latency, ..Summary::default() };
+            Pair { by_profile: Some(vec![row]), ..pair }
+        };
+        let mut pairs = four().map(with);
+        let found = rows(&["one".into()], &[], &pairs);
+        assert!((found[0].profile.unwrap() - 0.25).abs() < 1e-12);
+        assert!((found[0].error.unwrap() - 5.0 / 101.0).abs() < 1e-12, "that of tours stays");
+        pairs[3].by_profile = None;
+        assert_eq!(rows(&["one".into()], &[], &pairs)[0].profile, None);
+    }
+
+    #[test]
+    fn an_interrupt_leaves_errors_without_interval_and_noise() {
         let found =
             rows(&["one".into()], &[], &[pair(0, 1, [(90.0, 1.0), (99.0, 1.0), (100.0, 1.0)])]);
-        assert!((found[0].error.unwrap() + 0.1).abs() < 1e-12);
-        assert_eq!((found[0].samples, found[0].noise, found[0].drift), (1, None, None));
+        let row = &found[0];
+        assert!((row.error.unwrap() + 0.1).abs() < 1e-12);
+        assert_eq!((row.samples, row.error_range, row.covers), (1, None, None));
+        assert_eq!((row.standard_error, row.two_runs_apart, row.drift), (None, None, None));
     }
 }

@@ -10,6 +10,7 @@ use crate::profile::measure::{Sampler, TaskSample};
 use crate::real::{self, Arithmetic, Fault, Interrupt, RealRun};
 use crate::record::RunRecord;
 use crate::workload::Workload;
+use flexdit_core::cost::Provenance;
 
 /// What is kept of a run, simulated or real.
 pub(super) const KEPT: RecorderOptions = RecorderOptions { timeline: 0, merge: true };
@@ -49,12 +50,27 @@ impl Session<'_> {
             .collect()
     }
 
+    /// Whether every stage and layout that the experiment's profiles price was measured.
+    pub fn profile_is_measured(&self) -> bool {
+        let mut shapes = self.workloads.iter().flat_map(|workload| &workload.requests);
+        shapes.all(|request| {
+            let table = self.setting.book.table(&request.shape);
+            table.is_some_and(|table| {
+                table.entries().all(|(_, entry)| entry.provenance == Provenance::Measured)
+            })
+        })
+    }
+
     /// Makes every real run, systems in turn for each seed, with a round of tours before the first and after each, where
-    /// there are tours. Stopped, it returns what is complete.
+    /// there are tours. Stopped, it returns what is complete. The second list names runs that ended by themselves before
+    /// their requests did: they compare with nothing.
     ///
     /// # Errors
     /// A run or a tour that cannot go on.
-    pub fn run(&self, mut tours: Option<&mut Tours<'_>>) -> Result<Vec<Ran>, RunError> {
+    pub fn run(
+        &self,
+        mut tours: Option<&mut Tours<'_>>,
+    ) -> Result<(Vec<Ran>, Vec<String>), RunError> {
         let systems = self.setting.experiment.systems.len();
         let seeds = self.setting.experiment.seeds.len();
         let runs = self.repeats * seeds * systems;
@@ -86,9 +102,10 @@ impl Session<'_> {
         }
         let rounds = tours.map(|tours| tours.rounds());
         let followed = |run: &Ran| rounds.is_none_or(|rounds| rounds > run.before);
+        let stuck = ran.iter().filter_map(|run| stuck(&run.real)).collect();
         ran.retain(|run| !run.real.outcome.interrupted && followed(run));
         (self.progress)(all, all, "");
-        Ok(ran)
+        Ok((ran, stuck))
     }
 
     fn real(&self, system: usize, at: usize) -> Result<Ran, RunError> {
@@ -119,6 +136,18 @@ impl Session<'_> {
     }
 }
 
+/// What is said of a run in which nothing could go on; `None` of one that ended as it should or was stopped.
+fn stuck(run: &RealRun) -> Option<String> {
+    let RealRun { system, seed, outcome, .. } = run;
+    outcome.stranded.then(|| {
+        format!(
+            "{system}, seed {seed}: stuck with {} requests unfinished, since no rank was left that could take them; the run \
+             is compared with nothing.",
+            outcome.unfinished
+        )
+    })
+}
+
 /// The one point of an experiment, ready to run on real ranks.
 ///
 /// # Errors
@@ -129,4 +158,21 @@ pub(super) fn prepare(loaded: &Loaded) -> Result<(Setting, Vec<Workload>, Arithm
     real::check(&setting, &workloads)?;
     let models = Arithmetic::load(&setting, &workloads)?;
     Ok((setting, workloads, models))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_is_stuck_is_named_and_one_that_was_stopped_is_not() {
+        let mut run = real::sample_run(3, 2, Ok(0));
+        assert_eq!(stuck(&run), None);
+        // The driver calls every run interrupted that left a request.
+        (run.outcome.interrupted, run.outcome.unfinished) = (true, 4);
+        assert_eq!(stuck(&run), None);
+        run.outcome.stranded = true;
+        let words = stuck(&run).expect("nothing could go on");
+        assert!(words.starts_with("one, seed 3: stuck with 4 requests unfinished, "), "{words}");
+    }
 }

@@ -8,7 +8,7 @@ use crate::campaign::Setting;
 use crate::experiment::CollectiveKind;
 use crate::profile::ChargesSpec;
 use crate::profile::measure::{Amount, Layouts, PassError, Passed, Ranks, Tour, Visit, price, run};
-use crate::real::{Interrupt, fabric};
+use crate::real::{Interrupt, Taken, fabric};
 use crate::workload::Workload;
 use flexdit_core::cost::{CostStage, CostTable};
 use flexdit_core::{Parallelism, Shape};
@@ -73,6 +73,12 @@ impl<'a> Tours<'a> {
     /// How many rounds there are.
     pub fn rounds(&self) -> usize {
         self.rounds.len()
+    }
+
+    /// What others took of the cores during all of them.
+    pub fn taken(&self) -> Taken {
+        let tours = self.rounds.iter().flatten();
+        tours.fold(Taken::default(), |sum, tour| sum.and(tour.passed.others))
     }
 
     /// Makes a round. Stopped, it leaves none.

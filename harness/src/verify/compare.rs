@@ -36,9 +36,14 @@ pub enum Finding {
     Ring {
         /// Largest difference of any colour.
         apart: u8,
-        /// The derived tolerance of a colour in levels before it becomes a byte, within which both pictures lie; `None`
-        /// where the request is too large to derive one, and the difference is told and not judged.
-        tolerance: Option<f64>,
+        /// The derived tolerance of a colour in levels before it becomes a byte, within which both pictures lie.
+        tolerance: f64,
+    },
+    /// A ring was at work and it differs, by so much at most, but nobody can say whether by rounding: the request is too large
+    /// to derive a tolerance, or weights are kept as bf16. That is no equality.
+    Unjudged {
+        /// Largest difference of any colour.
+        apart: u8,
     },
     /// A ring was at work, but rounding does not explain this colour.
     Beyond(Beyond),
@@ -64,6 +69,11 @@ impl Finding {
     pub fn is_bad(&self) -> bool {
         matches!(self, Self::Differs(_) | Self::Beyond(_) | Self::Missing)
     }
+
+    /// Whether it could not be said.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Unjudged { .. })
+    }
 }
 
 /// All rows, request by request.
@@ -78,9 +88,9 @@ pub struct Sheet {
 }
 
 impl Sheet {
-    /// Whether no picture differs by more than a ring's rounding and none is missing.
+    /// Whether every picture is there, was judged, and differs by no more than a ring's rounding.
     pub fn holds(&self) -> bool {
-        !self.rows.iter().any(|row| row.finding.is_bad())
+        !self.rows.iter().any(|row| row.finding.is_bad() || row.finding.is_open())
     }
 }
 
@@ -103,27 +113,27 @@ pub fn compare(contest: &Contest<'_>, galleries: &[Gallery]) -> io::Result<Sheet
         };
         let reference = read(&galleries[0])?;
         let first_places = galleries[0].placements.of(request.id);
-        // Derived only for what differs, and once for all systems.
+        // Derived only where it is needed, and once for all systems.
         let derived: OnceCell<Option<Colours>> = OnceCell::new();
+        let colours = || match derived.get() {
+            Some(colours) => Ok::<_, io::Error>(colours.as_ref()),
+            None => {
+                let colours = contest.dit.colours(request).map_err(io::Error::other)?;
+                Ok(derived.get_or_init(|| colours).as_ref())
+            }
+        };
+        let first_ring = first_places.iter().any(Placement::is_ring);
         for (at, gallery) in galleries.iter().enumerate() {
             let places = gallery.placements.of(request.id);
             let picture = if at == 0 { reference.clone() } else { read(gallery)? };
-            let ring = first_places.iter().chain(places).any(Placement::is_ring);
+            let ring = places.iter().any(Placement::is_ring);
             let finding = match (at, &reference, &picture) {
                 (0, Some(_), _) => Finding::First,
                 (_, Some(reference), Some(picture)) => match reference.difference(picture) {
+                    // Two rings may make the same mistake.
+                    None if ring && first_ring => same(reference, colours()?),
                     None => Finding::Equal,
-                    Some(_) if ring => {
-                        let colours = match derived.get() {
-                            Some(colours) => colours,
-                            None => {
-                                let colours = contest.dit.colours(request);
-                                let colours = colours.map_err(io::Error::other)?;
-                                derived.get_or_init(|| colours)
-                            }
-                        };
-                        judge(reference, picture, colours.as_ref())
-                    }
+                    Some(_) if ring || first_ring => judge(reference, picture, colours()?),
                     Some(difference) => Finding::Differs(difference),
                 },
                 _ => Finding::Missing,
@@ -145,17 +155,30 @@ pub fn compare(contest: &Contest<'_>, galleries: &[Gallery]) -> io::Result<Sheet
     Ok(sheet)
 }
 
+/// One picture that two rings made alike, by the colours that are derived for the request, if they are.
+fn same(picture: &Pixels, derived: Option<&Colours>) -> Finding {
+    breach(picture, true, derived).map_or(Finding::Equal, Finding::Beyond)
+}
+
 /// Two pictures that differ where a ring was at work, by the colours that are derived for the request, if they are.
 fn judge(reference: &Pixels, picture: &Pixels, derived: Option<&Colours>) -> Finding {
-    for (first, pixels) in [(true, reference), (false, picture)] {
-        if let Some((index, range)) = derived.and_then(|colours| colours.breach(&pixels.rgb)) {
-            let (found, expected) = (pixels.rgb[index], [*range.start(), *range.end()]);
-            return Finding::Beyond(Beyond { first, index, found, expected });
-        }
+    let beyond = breach(reference, true, derived).or_else(|| breach(picture, false, derived));
+    if let Some(beyond) = beyond {
+        return Finding::Beyond(beyond);
     }
     let apart = reference.rgb.iter().zip(&picture.rgb).map(|(a, b)| a.abs_diff(*b));
     let apart = apart.max().unwrap_or(0);
-    Finding::Ring { apart, tolerance: derived.map(Colours::tolerance) }
+    match derived.map(Colours::tolerance) {
+        Some(tolerance) => Finding::Ring { apart, tolerance },
+        None => Finding::Unjudged { apart },
+    }
+}
+
+/// The first byte that rounding does not explain.
+fn breach(pixels: &Pixels, first: bool, derived: Option<&Colours>) -> Option<Beyond> {
+    let (index, range) = derived?.breach(&pixels.rgb)?;
+    let (found, expected) = (pixels.rgb[index], [*range.start(), *range.end()]);
+    Some(Beyond { first, index, found, expected })
 }
 
 /// The tasks in short: `text 0; 4 steps u2 0,1; 2 steps 1; decode patch2 1,0`. Equal neighbours are one.
@@ -217,10 +240,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_to_derive_is_told_and_not_judged() {
+    fn what_is_too_large_to_derive_is_neither_equal_nor_different() {
         let one = Pixels { frames: 1, height: 1, width: 2, rgb: vec![1, 2, 3, 4, 5, 6] };
         let mut other = one.clone();
         other.rgb[4] = 8;
-        assert_eq!(judge(&one, &other, None), Finding::Ring { apart: 3, tolerance: None });
+        let found = judge(&one, &other, None);
+        assert_eq!(found, Finding::Unjudged { apart: 3 });
+        assert!(found.is_open() && !found.is_bad());
+        let row = Row {
+            request: 0,
+            class: String::new(),
+            system: String::new(),
+            places: String::new(),
+            sha256: None,
+            finding: found,
+        };
+        let sheet =
+            |finding| Sheet { rows: vec![Row { finding, ..row.clone() }], ..Sheet::default() };
+        assert!(!sheet(found).holds(), "what nobody judged does not hold");
+        assert!(sheet(Finding::Ring { apart: 3, tolerance: 4.0 }).holds());
+        assert_eq!(same(&one, None), Finding::Equal, "every bit is the same, and no more is said");
     }
 }

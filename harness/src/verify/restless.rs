@@ -1,9 +1,10 @@
 //! A policy that reconfigures at random: other ranks, degrees and chunks all the time.
 
 use flexdit_core::scheduler::{Plan, Policy, RequestView, View};
-use flexdit_core::{Nanos, Parallelism, Rank, Stage};
+use flexdit_core::{Nanos, Parallelism, Rank, RequestId, Stage};
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
+use std::collections::BTreeMap;
 
 /// Steps of the longest chunk.
 const CHUNK: u32 = 2;
@@ -24,12 +25,19 @@ pub struct Restless {
     dice: Pcg64,
     /// Ranks that must be free before anything starts: without it nothing would ever run on several.
     wanted: u16,
+    /// Where each request stood when it was last asked whether to run ahead. It is asked once at each place, however often the
+    /// policy is woken meanwhile: a busy machine wakes it so often that hardly anything would change ranks.
+    asked: BTreeMap<RequestId, (Option<Stage>, u32)>,
 }
 
 impl Restless {
     /// The policy of a seed.
     pub fn new(seed: u64) -> Self {
-        Self { dice: Pcg64::new(u128::from(seed), 0x0000_7265_7374_6c65_7373), wanted: 1 }
+        Self {
+            dice: Pcg64::new(u128::from(seed), 0x0000_7265_7374_6c65_7373),
+            wanted: 1,
+            asked: BTreeMap::new(),
+        }
     }
 
     fn chance(&mut self, percent: u32) -> bool {
@@ -47,6 +55,12 @@ impl Restless {
         let widest = fits.iter().max_by_key(|entry| entry.degree)?;
         let any = fits[self.dice.random_range(0..fits.len())];
         Some(if self.chance(70) { widest.parallelism } else { any.parallelism })
+    }
+
+    /// Whether a request has come on since it was last asked.
+    fn is_new(&mut self, request: &RequestView<'_>) -> bool {
+        let place = (request.next_stage(), request.steps_left());
+        self.asked.insert(request.id(), place) != Some(place)
     }
 
     fn start(&mut self, request: &RequestView<'_>, world: u16, plan: &mut Plan<'_>) {
@@ -75,7 +89,7 @@ impl Policy for Restless {
         for request in &live {
             if request.is_ready() && plan.free() >= self.wanted {
                 self.start(request, view.world(), plan);
-            } else if plan.credit(request.id()) && self.chance(25) {
+            } else if plan.credit(request.id()) && self.is_new(request) && self.chance(25) {
                 let most = request.group().len() as u16;
                 if let Some(layout) = self.layout(request, most) {
                     plan.run_ahead(request.id(), layout);

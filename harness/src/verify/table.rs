@@ -36,26 +36,28 @@ impl fmt::Display for Sheet {
         }
         let count = self.rows.len() / self.systems.len().max(1);
         let systems = self.systems.join(", ");
-        let rings = |judged: bool| {
-            let counts = |row: &&Row| match row.finding {
-                Finding::Ring { tolerance, .. } => tolerance.is_some() == judged,
-                _ => false,
-            };
-            self.rows.iter().filter(counts).count()
-        };
-        let words = match [rings(true), rings(false)] {
-            [0, 0] => "equal".to_owned(),
-            [judged, 0] => format!("equal but for rounding in {judged} rings, as derived"),
-            [0, open] => format!("equal but for {open} rings, which were not judged"),
-            [judged, open] => format!(
-                "equal but for rounding in {judged} rings, as derived, and {open} rings, which were not judged"
+        let counted =
+            |of: fn(&Finding) -> bool| self.rows.iter().filter(|row| of(&row.finding)).count();
+        let [bad, open] = [counted(Finding::is_bad), counted(Finding::is_open)];
+        let rings = counted(|finding| matches!(finding, Finding::Ring { .. }));
+        match (bad, open, rings) {
+            (0, 0, 0) => writeln!(f, "equal: {count} requests under {systems}"),
+            (0, 0, rings) => writeln!(
+                f,
+                "equal but for rounding in {rings} rings, as derived: {count} requests under {systems}"
             ),
-        };
-        if self.holds() {
-            writeln!(f, "{words}: {count} requests under {systems}")
-        } else {
-            let bad = self.rows.iter().filter(|row| row.finding.is_bad()).count();
-            writeln!(f, "DIFFERENT: {bad} pictures of {count} requests under {systems}")
+            (0, open, _) => writeln!(
+                f,
+                "NOT JUDGED: {open} pictures of {count} requests under {systems} differ where a ring was at work, and no \
+                 tolerance could be derived for them; make pictures smaller, steps fewer, or keep weights as f32"
+            ),
+            (bad, 0, _) => {
+                writeln!(f, "DIFFERENT: {bad} pictures of {count} requests under {systems}")
+            }
+            (bad, open, _) => writeln!(
+                f,
+                "DIFFERENT: {bad} pictures of {count} requests under {systems}; {open} more were NOT JUDGED"
+            ),
         }
     }
 }
@@ -66,6 +68,7 @@ fn cells(row: &Row) -> [String; 6] {
         Finding::Equal => "yes",
         Finding::Differs(_) => "NO",
         Finding::Ring { .. } => "ring",
+        Finding::Unjudged { .. } => "?",
         Finding::Beyond(_) => "NO",
         Finding::Missing => "MISSING",
     };
@@ -91,13 +94,14 @@ fn said(row: &Row, first: &str) -> Option<String> {
                 at.frame, at.y, at.x, at.bytes, row.places
             ))
         }
-        Finding::Ring { apart, tolerance: Some(tolerance) } => Some(format!(
+        Finding::Ring { apart, tolerance } => Some(format!(
             "request {request}, {first} and {system}: a ring was at work; colours differ by {apart} at most; both pictures are \
              within the derived tolerance of {tolerance:.4} levels before rounding to bytes"
         )),
-        Finding::Ring { apart, tolerance: None } => Some(format!(
-            "request {request}, {first} and {system}: a ring was at work; colours differ by {apart} at most; too large to \
-             derive a tolerance"
+        Finding::Unjudged { apart } => Some(format!(
+            "request {request}, {first} and {system}: NOT JUDGED: a ring was at work; colours differ by {apart} at most, and no \
+             tolerance can be derived, since the request is too large or weights are kept as bf16; places: {}",
+            row.places
         )),
         Finding::Beyond(at) => {
             let (of, [low, high]) = (if at.first { first } else { system }, at.expected);
@@ -140,15 +144,17 @@ mod tests {
     fn every_finding_has_its_words() {
         assert_eq!(last(Finding::Equal), "equal: 1 requests under a, b");
         assert_eq!(
-            last(Finding::Ring { apart: 1, tolerance: Some(0.01) }),
+            last(Finding::Ring { apart: 1, tolerance: 0.01 }),
             "request 3, a and b: a ring was at work; colours differ by 1 at most; both pictures are within the derived \
              tolerance of 0.0100 levels before rounding to bytes\nequal but for rounding in 1 rings, as derived: 1 requests \
              under a, b"
         );
         assert_eq!(
-            last(Finding::Ring { apart: 2, tolerance: None }),
-            "request 3, a and b: a ring was at work; colours differ by 2 at most; too large to derive a tolerance\nequal \
-             but for 1 rings, which were not judged: 1 requests under a, b"
+            last(Finding::Unjudged { apart: 2 }),
+            "request 3, a and b: NOT JUDGED: a ring was at work; colours differ by 2 at most, and no tolerance can be derived, \
+             since the request is too large or weights are kept as bf16; places: text 0; 4 steps r2 0,1; decode 0\nNOT JUDGED: \
+             1 pictures of 1 requests under a, b differ where a ring was at work, and no tolerance could be derived for them; \
+             make pictures smaller, steps fewer, or keep weights as f32"
         );
         let beyond = Beyond { first: false, index: 7, found: 9, expected: [3, 4] };
         assert_eq!(

@@ -3,11 +3,12 @@
 use super::partial::Header;
 use super::pass::Passed;
 use super::plan::Plan;
-use super::price::{self, OUTLIER, Prices};
+use super::price::{self, FAR, Prices};
 use crate::profile::{
     ChargesSpec, EntrySpec, LabelName, MeasuredSpec, ModeName, ProfileFile, SpreadSpec, StageName,
     UnitName,
 };
+use crate::real::Taken;
 use flexdit_core::Parallelism;
 use flexdit_core::model::ModelSpec;
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub fn profile(
     entries.push(counted(StageName::TimestepPrepare, "timed with text encoding"));
     entries.push(counted(StageName::Finalize, "timed with VAE decoding"));
     let passes: Vec<&Passed> = done.values().collect();
+    let others = passes.iter().fold(Taken::default(), |sum, passed| sum.and(passed.others));
     let unpinned = done.values().any(|passed| !passed.unpinned.is_empty());
     Some(ProfileFile {
         model: model.name.to_owned(),
@@ -53,6 +55,7 @@ pub fn profile(
             chunk_steps: plan.chunk,
             rounds: plan.rounds,
             collectives: plan.collectives,
+            others: others.share().map(|share| (share * 1e4).round() / 1e4),
         }),
         charges: Some(price::charges(&passes, plan.collectives)?),
         entries,
@@ -133,8 +136,8 @@ pub fn text(file: &ProfileFile, command: &str) -> anyhow::Result<String> {
     let measured = file.measured.as_ref();
     let mut text = format!(
         "# {model} on {gpu}, measured. Written by `{command}`.\n\
-         # A price is the mean of its samples, in ms, as tasks in the log of a real run took it without launch and \
-         forming of\n# groups; those beyond {OUTLIER} times their median are left out. `spread` says how samples lay.\n",
+         # A price is the mean of all its samples, in ms, as tasks in the log of a real run took it without launch and \
+         forming of\n# groups. `spread` says how samples lay; `far` counts those beyond {FAR} times their median.\n",
         model = file.model,
         gpu = file.gpu,
     );
@@ -195,14 +198,14 @@ fn entry_text(entry: &EntrySpec, text: &mut String) -> anyhow::Result<()> {
         if at == 0 {
             writeln!(text, "    spread:")?;
         }
-        let left_out = match s.left_out {
+        let far = match s.far {
             0 => String::new(),
-            count => format!(", left_out: {count}"),
+            count => format!(", far: {count}"),
         };
         writeln!(
             text,
             "      - {{size: {}, n: {}, mean: {}, p10: {}, p50: {}, p90: {}{}}}",
-            s.size, s.n, s.mean, s.p10, s.p50, s.p90, left_out
+            s.size, s.n, s.mean, s.p10, s.p50, s.p90, far
         )?;
     }
     Ok(())

@@ -78,8 +78,8 @@ impl Job {
             }
         }
         progress(all, all, "");
-        let date = Machine::here().date;
-        let profile = file::profile(&self.header, &date, self.model, &self.gpu, partial.done());
+        let date = partial.date();
+        let profile = file::profile(&self.header, date, self.model, &self.gpu, partial.done());
         let profile = profile
             .ok_or_else(|| PassError::Failed("a stage or layout has no samples".to_owned()))?;
         let text = file::text(&profile, command)

@@ -31,6 +31,9 @@ pub struct Header {
     pub optimised: bool,
     /// Where weights come from.
     pub weights: String,
+    /// The day (UTC) of the first sample, empty in files that do not say. A measurement may go on another day.
+    #[serde(default)]
+    pub date: String,
 }
 
 fn first_kind() -> u32 {
@@ -48,6 +51,7 @@ struct Line {
 pub struct Partial {
     path: PathBuf,
     file: File,
+    date: String,
     done: BTreeMap<u32, Passed>,
 }
 
@@ -71,7 +75,7 @@ impl Partial {
         file.set_len(whole as u64).map_err(failed)?;
         file.seek(SeekFrom::End(0)).map_err(failed)?;
         let mut lines = text[..whole].lines();
-        let mut done = BTreeMap::new();
+        let (mut done, mut date) = (BTreeMap::new(), header.date.clone());
         match lines.next() {
             None => append(&mut file, header).map_err(failed)?,
             Some(first) => {
@@ -82,6 +86,9 @@ impl Partial {
                     )
                 })?;
                 same(&path, header, &found)?;
+                if !found.date.is_empty() {
+                    date = found.date;
+                }
                 for (at, line) in lines.enumerate() {
                     let line: Line = serde_json::from_str(line).map_err(|error| {
                         let file = path.display().to_string();
@@ -91,7 +98,12 @@ impl Partial {
                 }
             }
         }
-        Ok(Self { path, file, done })
+        Ok(Self { path, file, date, done })
+    }
+
+    /// The day of the first sample.
+    pub fn date(&self) -> &str {
+        &self.date
     }
 
     /// Whether the tour of a round is there.
@@ -192,6 +204,7 @@ mod tests {
             flexdit: text("1"),
             optimised: true,
             weights: text("seed 1"),
+            date: text("2026-11-21"),
         }
     }
 
@@ -212,7 +225,9 @@ mod tests {
         let mut text = std::fs::read_to_string(&path).unwrap();
         text.truncate(text.len() - 9);
         std::fs::write(&path, text).unwrap();
-        let mut second = Partial::open(path.clone(), &header()).unwrap();
+        let later = Header { date: "2026-11-22".into(), ..header() };
+        let mut second = Partial::open(path.clone(), &later).unwrap();
+        assert_eq!(second.date(), "2026-11-21", "the day of the first sample");
         assert_eq!(rounds.map(|round| second.has(round)), [true, false, false]);
         second.add(rounds[2], passed(7)).unwrap();
         drop(second);

@@ -3,7 +3,7 @@
 use super::follow;
 use super::sample::{Sampler, Samples};
 use super::tour::Tour;
-use crate::real::Interrupt;
+use crate::real::{Interrupt, Taken, Watch};
 use flexdit_core::model::ModelSpec;
 use flexdit_core::{Nanos, Workload};
 use flexdit_ranks::{Compute, Driver, Fabric, Options, RunError};
@@ -35,6 +35,9 @@ pub struct Passed {
     pub copying: Nanos,
     /// Why ranks are not pinned, one line for each.
     pub unpinned: Vec<String>,
+    /// What others took of the cores meanwhile; none known of tours that were kept by an earlier version.
+    #[serde(default)]
+    pub others: Taken,
 }
 
 /// Why a pass has no samples.
@@ -65,7 +68,9 @@ pub fn run(
     let mut system = follow::system(tour, models, ranks.world);
     let mut sampler = Sampler::new(tour);
     let workload = Workload { requests: tour.requests.clone(), ..Workload::default() };
+    let watch = Watch::begin();
     let outcome = driver.run(&mut system, workload, &mut sampler, &mut ())?;
+    let others = watch.end();
     let why = outcome.failures.first().cloned();
     let samples = sampler.finish().filter(|_| outcome.failed_tasks == 0);
     let unpinned = outcome.ranks.iter().filter_map(|report| {
@@ -78,5 +83,6 @@ pub fn run(
         pulled: outcome.measured.pulled.0,
         copying: outcome.measured.copy.sum(),
         unpinned: unpinned.filter(|_| ranks.pin).collect(),
+        others,
     })
 }

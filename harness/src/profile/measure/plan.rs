@@ -3,8 +3,8 @@
 use super::tour::{Amount, Layouts, Tour, Visit};
 use crate::experiment::CollectiveKind;
 use crate::input::InputError;
-use flexdit_core::Shape;
 use flexdit_core::model::ModelSpec;
+use flexdit_core::{Parallelism, Shape};
 use serde::{Deserialize, Serialize};
 
 /// Everything that decides what is run; a measurement is resumed under the same plan only.
@@ -79,6 +79,46 @@ impl Plan {
         Layouts::of(model, shape, &self.degrees, &self.patches)
     }
 
+    /// Degrees that were asked for and are not measured, since geometry does not allow them, one line each: of every shape, or
+    /// of those that it names.
+    pub fn dropped(&self, model: &ModelSpec) -> Vec<String> {
+        let steps = self.degrees.iter().map(|degree| {
+            let layout = u8::try_from(*degree).map(Parallelism::ulysses);
+            let has = |layouts: &Layouts| layouts.steps.iter().any(|l| l.degree() == *degree);
+            self.without(model, &format!("degree {degree}"), layout.ok(), &has)
+        });
+        let decodes = self.patches.iter().map(|patch| {
+            let layout = Parallelism::patch(*patch);
+            let has = |layouts: &Layouts| layouts.decodes.contains(&layout);
+            self.without(model, &format!("patch degree {patch}"), Some(layout), &has)
+        });
+        steps.chain(decodes).flatten().collect()
+    }
+
+    fn without(
+        &self,
+        model: &ModelSpec,
+        what: &str,
+        layout: Option<Parallelism>,
+        has: &dyn Fn(&Layouts) -> bool,
+    ) -> Option<String> {
+        let lacks = |shape: &&Shape| !has(&self.layouts(model, shape));
+        let lacking: Vec<&Shape> = self.shapes.iter().filter(lacks).collect();
+        let first = *lacking.first()?;
+        let why = match layout.map(|layout| model.check(first, &layout)) {
+            Some(Err(why)) => format!(": {why}"),
+            _ => String::new(),
+        };
+        let of = match lacking.len() == self.shapes.len() {
+            true => String::new(),
+            false => {
+                let sizes: Vec<String> = lacking.iter().map(|shape| size(shape)).collect();
+                format!(" of {}", sizes.join(", "))
+            }
+        };
+        Some(format!("{what}{of} is not measured{why}"))
+    }
+
     /// The tour of a round, all shapes at once: what the machine does meanwhile touches them alike.
     ///
     /// # Panics
@@ -117,8 +157,8 @@ pub fn parse_size(text: &str) -> Result<(u32, u32, u32), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flexdit_core::Stage;
     use flexdit_core::model::model;
-    use flexdit_core::{Parallelism, Stage};
 
     fn plan() -> Plan {
         let shape = |side| Shape {
@@ -180,6 +220,20 @@ mod tests {
         assert!(refused(|p| p.shapes[1].guidance = true).contains("measure them apart"));
         assert!(refused(|p| p.shapes[2].text_tokens = 9).contains("with 8 and 9 text tokens"));
         assert!(refused(|p| p.shapes[0].height = 7).starts_with("here: 7x64: "));
+    }
+
+    #[test]
+    fn degrees_that_geometry_does_not_allow_are_named() {
+        let qwen = model("qwen-image").expect("listed");
+        let mut plan = Plan { world: 64, ..plan() };
+        assert_eq!(plan.dropped(qwen), Vec::<String>::new());
+        // Qwen-Image has 24 heads; 64 pixels decode in 4 rows, 96 in 6 and 128 in 8.
+        (plan.degrees, plan.patches) = (vec![1, 2, 5], vec![1, 6, 64]);
+        let dropped = plan.dropped(qwen);
+        assert!(dropped[0].starts_with("degree 5 is not measured: "), "{dropped:?}");
+        assert!(dropped[1].starts_with("patch degree 6 of 64x64 is not measured: "), "{dropped:?}");
+        assert!(dropped[2].starts_with("patch degree 64 is not measured: "), "{dropped:?}");
+        assert_eq!(dropped.len(), 3);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! From samples to prices: the mean, since latencies add up from means.
 //!
-//! Runs are disturbed as tours are, so what disturbs now and then belongs to the price; only what is no work at all, a machine
-//! that stood still, is left out, and counted. Invariant: at least half of the samples count.
+//! Runs are disturbed as tours are, and ranks that outnumber cores wait for each other in both, so what disturbs belongs to
+//! the price. Invariant: every sample counts, as every task of a real run does.
 
 use super::pass::Passed;
 use super::plan::Plan;
@@ -14,8 +14,8 @@ use flexdit_core::model::ModelSpec;
 use flexdit_core::{Nanos, Parallelism, Shape, Stage};
 use std::collections::BTreeMap;
 
-/// Samples beyond this multiple of their median are left out.
-pub const OUTLIER: f64 = 5.0;
+/// Samples beyond this multiple of their median are counted for whoever reads the file.
+pub const FAR: f64 = 5.0;
 
 /// Samples of one stage at one layout by size, in nanoseconds.
 pub type Group = BTreeMap<u64, Vec<f64>>;
@@ -58,22 +58,15 @@ impl Prices {
     }
 }
 
-/// The mean of the samples that count; `None` without samples.
+/// The mean of all samples; `None` without samples.
 pub fn price(samples: &[f64]) -> Option<f64> {
-    let mut sorted = samples.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    mean(counting(&sorted))
-}
-
-/// Ascending samples without those beyond [`OUTLIER`] times their (lower) median, where that is above 0.
-fn counting(sorted: &[f64]) -> &[f64] {
-    let median = sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or_default();
-    let beyond = |sample: &f64| median > 0.0 && *sample > OUTLIER * median;
-    &sorted[..sorted.partition_point(|sample| !beyond(sample))]
-}
-
-fn mean(samples: &[f64]) -> Option<f64> {
     (!samples.is_empty()).then(|| samples.iter().sum::<f64>() / samples.len() as f64)
+}
+
+/// How many of ascending samples lie beyond [`FAR`] times their (lower) median, where that is above 0.
+fn far(sorted: &[f64]) -> usize {
+    let median = sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or_default();
+    if median > 0.0 { sorted.iter().filter(|sample| **sample > FAR * median).count() } else { 0 }
 }
 
 /// How samples of this size are spread, in milliseconds; `None` without samples.
@@ -83,11 +76,12 @@ pub fn spread(size: u64, samples: &[f64]) -> Option<SpreadSpec> {
     Some(SpreadSpec {
         size: size as f64,
         n: sorted.len(),
-        mean: round(mean(&sorted)?),
+        mean: round(price(&sorted)?),
         p10: round(nearest_rank(&sorted, 0.1)?),
         p50: round(nearest_rank(&sorted, 0.5)?),
         p90: round(nearest_rank(&sorted, 0.9)?),
-        left_out: sorted.len() - counting(&sorted).len(),
+        far: far(&sorted),
+        left_out: 0,
     })
 }
 
@@ -150,19 +144,16 @@ mod tests {
     use flexdit_core::RequestId;
 
     #[test]
-    fn a_price_is_the_mean_of_all_but_what_is_no_work() {
+    fn a_price_is_the_mean_of_all_samples() {
         assert_eq!(price(&[]), None);
         assert_eq!(price(&[4.0, 2.0]), Some(3.0));
-        // Disturbed tasks are in every run, too.
-        assert_eq!(price(&[10.0, 10.0, 10.0, 30.0]), Some(15.0));
-        let mut many = vec![10.0; 38];
-        many.extend([0.0, 1_000_000.0, 12.0, 8.0]);
-        assert_eq!(price(&many), Some(400.0 / 41.0));
-        assert_eq!(price(&[1.0, 2.0, 90.0]), Some(1.5));
-        assert_eq!(price(&[-3.0, 0.0, 9.0]), Some(2.0), "a median of 0 says nothing");
+        // Eight ranks take turns on one core: one slice in eight is one's own, and the price is that of all.
+        let turns = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 57.0];
+        assert_eq!(price(&turns), Some(8.0));
         let spread = spread(5, &[1e6, 2e6, 3e6, 30e6]).expect("samples");
         assert_eq!((spread.n, spread.mean, spread.p10, spread.p90), (4, 9.0, 1.0, 30.0));
-        assert_eq!(spread.left_out, 1);
+        assert_eq!((spread.far, spread.left_out), (1, 0), "told, and counted like the others");
+        assert_eq!(far(&[-3.0, 0.0, 9.0]), 0, "a median of 0 says nothing");
     }
 
     #[test]

@@ -125,7 +125,8 @@ fn header(rounds: u32) -> Header {
     };
     let text = |text: &str| text.to_owned();
     let (machine, flexdit, weights) = (text("a machine"), text("0.1.0"), text("none"));
-    Header { kind: KIND, plan, machine, flexdit, optimised: true, weights }
+    let date = text("2026-11-21");
+    Header { kind: KIND, plan, machine, flexdit, optimised: true, weights, date }
 }
 
 #[test]
