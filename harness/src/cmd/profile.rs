@@ -5,7 +5,7 @@ use flexdit::input::{InputError, suggestion};
 use flexdit::profile::ProfileFile;
 use flexdit::profile::measure::plan::{parse_size, size};
 use flexdit::profile::measure::{Header, Job, JobError, KIND, Plan, Ranks};
-use flexdit::real::fabric;
+use flexdit::real::{fabric, model_config};
 use flexdit::results::command_line;
 use flexdit::workload::{self, Context};
 use flexdit_core::cost::{CostModel, Price, Provenance};
@@ -177,9 +177,21 @@ fn load(args: &Args, model: &ModelSpec) -> Result<(Dit, String), InputError> {
         let from = from.to_owned();
         move |error: flexdit_ranks::dit::DitError| InputError::new(from, error.to_string())
     };
-    let source = Source::preset(model.name, weights).map_err(refused("--model"))?;
+    let file = configuration(args, model.name)?;
+    let Some(config) = model_config(model, file.as_deref())? else {
+        let error = flexdit_ranks::dit::DitError::Name(model.name.to_owned());
+        return Err(refused("--model")(error));
+    };
+    let source = Source { name: model.name.to_owned(), config, weights };
     let dit = Dit::load(&[source], 1).map_err(refused("--weights"))?;
     Ok((dit, words))
+}
+
+/// The file that the experiment names for a model's configuration.
+fn configuration(args: &Args, model: &str) -> Result<Option<PathBuf>, InputError> {
+    let Some(path) = &args.experiment else { return Ok(None) };
+    let loaded = Loaded::read(path, &[])?;
+    Ok(loaded.first().real.configs.get(model).map(|file| loaded.folder.join(file)))
 }
 
 /// One plan for each model that is asked for.

@@ -103,6 +103,7 @@ fn manifest(loaded: &Loaded, finished: &Finished, wall_s: f64) -> anyhow::Result
             inputs.push(setup.file.clone());
         }
         inputs.extend(point.experiment.costs.measured.clone());
+        inputs.extend(point.experiment.real.configs.iter().map(|(_, path)| path.clone()));
         inputs.extend(point.experiment.workload.input_files());
     }
     inputs.sort();

@@ -6,7 +6,9 @@
 //! real run's log is replayed into a fresh system and held against the checks of simulated runs before anything is said of it.
 
 mod arithmetic;
+mod available;
 mod communicators;
+mod configs;
 mod figures;
 mod fits;
 mod interrupt;
@@ -17,9 +19,11 @@ mod ranks;
 mod run;
 
 pub use arithmetic::{Arithmetic, check};
+pub use available::available;
 pub use communicators::{Communicators, StoreWorld};
+pub use configs::config as model_config;
 pub use figures::{OverheadRow, RankRow, RealRun, RealRuns, Spread, Struck};
-pub use fits::{available, needs};
+pub use fits::{Needs, needs};
 pub use interrupt::Interrupt;
 #[cfg(target_os = "linux")]
 pub use processes::rank;
