@@ -168,12 +168,12 @@ fn what_cannot_run_is_refused_where_it_stands() {
     let faults = ("target_load: 0.8\n", "target_load: 0.8\ncosts: {faults: {outages: []}}\n");
     let cases = [
         (("gpu: cpu", "gpu: h20"), "tiny.yaml:3:26: cluster.gpu: expected `cpu` for real ranks"),
-        (("height: 32", "height: 33"), "tiny.yaml:8:8: workload.classes.S"),
+        (("height: 32", "height: 15"), "tiny.yaml:8:8: workload.classes.S"),
         (faults, "tiny.yaml:12:17: costs.faults: ranks fail in virtual time only"),
         (("world: 2", "world: 128"), "cluster.world: expected at most 64 real ranks, got 128"),
         (
             ("systems:", "real: {weights: {folder: nowhere}}\nsystems:"),
-            "tiny.yaml:12:17: real.weights: tiny-image: ",
+            "/nowhere/tiny-image: no such folder; expected one with the folders text_encoder, transformer and vae",
         ),
     ];
     for ((from, to), message) in cases {
@@ -217,6 +217,9 @@ fn a_run_that_does_not_fit_is_refused_before_it_starts() {
     let (code, _, error) = flexdit(folder.path(), &["run", &path, "--engine", "cpu"]);
     assert_eq!(code, 2, "{error}");
     assert!(error.contains("tiny.yaml:3:18: cluster.world: 64 ranks need "), "{error}");
+    for part in [" of qwen-image, once", "of class L", "are available: take fewer ranks"] {
+        assert!(error.contains(part), "{error}");
+    }
 }
 
 /// Looks at the folder until a log is being written, at most a bounded number of times.

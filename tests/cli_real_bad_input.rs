@@ -91,8 +91,9 @@ fn weights_of_a_folder_are_read() {
 #[test]
 fn a_folder_that_is_not_there_is_named() {
     let error = refused(folder(|text| text).path());
-    let start = "exp.yaml:7:12: real.weights: tiny-image: weights/tiny-image/text_encoder: ";
-    assert!(error.starts_with(start), "{error}");
+    let expected = "exp.yaml:7:12: real.weights: tiny-image: weights/tiny-image: no such folder; expected one \
+                    with the folders text_encoder, transformer and vae of safetensors files";
+    assert_eq!(error, expected);
 }
 
 #[test]
@@ -144,8 +145,8 @@ fn what_the_models_cannot_make_is_refused_at_its_place() {
         refused(folder(spoil).path())
     };
     assert_eq!(
-        message("height: 64", "height: 65"),
-        "exp.yaml:10:8: workload.classes.S: the VAE makes no picture of 65 pixel rows: expected a multiple of 8"
+        message("height: 64", "height: 15"),
+        "exp.yaml:10:8: workload.classes.S: 96x15, 1 frames, has no latent token in tiny-image"
     );
     assert_eq!(
         message("text_tokens: 8", "text_tokens: 100"),
@@ -157,6 +158,22 @@ fn what_the_models_cannot_make_is_refused_at_its_place() {
     );
     let memory = message("gpu: cpu}", "gpu: cpu, memory: 1KiB}");
     assert!(memory.starts_with("exp.yaml:") && memory.contains("memory of a rank"), "{memory}");
+}
+
+#[test]
+fn ranks_with_less_memory_than_the_weights_that_are_computed_with_are_refused() {
+    // The transformer's parameters in bf16, which virtual time counts, would fit.
+    let folder = folder(|text| {
+        let text =
+            text.replace("tiny-image", "small-image").replace("{folder: weights}", "{seed: 3}");
+        text.replace("gpu: cpu}", "gpu: cpu, memory: 160MB}")
+    });
+    let profile = PROFILE.replace("tiny-image", "small-image");
+    fs::write(folder.path().join("profile.yaml"), profile).expect("writes");
+    assert_eq!(
+        refused(folder.path()),
+        "exp.yaml:3:39: cluster.memory: expected more than the weights of the models, 182.460412 MB, got 160 MB"
+    );
 }
 
 #[test]

@@ -162,7 +162,9 @@ fn nothing_is_left_undone_and_no_path_is_of_one_machine() {
 fn every_workload_names_its_schema_for_editors() {
     let mut wrong = Vec::new();
     for (name, text) in files(&["yaml"]) {
-        if name.starts_with("workloads/") && !text.starts_with("# yaml-language-server: $schema=") {
+        // Configurations of models have no schema: the kernels' own reader names what is wrong.
+        let is_workload = name.starts_with("workloads/") && !name.starts_with("workloads/models/");
+        if is_workload && !text.starts_with("# yaml-language-server: $schema=") {
             wrong.push(format!("{name}: the first line does not name its schema"));
         }
     }

@@ -2,13 +2,16 @@
 
 use flexdit::campaign::Setting;
 use flexdit::experiment::Loaded;
+use flexdit::input::load_yaml;
+use flexdit_kernels::model::PRESETS;
+use flexdit_kernels::pipeline::Config;
 use rstest::rstest;
 use std::path::PathBuf;
 
 #[rstest]
 fn every_shipped_experiment_loads(
     #[files("../workloads/**/*.yaml")]
-    #[exclude("profiles/")]
+    #[exclude("(profiles|models)/")]
     path: PathBuf,
 ) {
     let loaded = Loaded::read(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
@@ -26,7 +29,7 @@ fn every_shipped_experiment_loads(
 #[rstest]
 fn every_shipped_workload_builds_at_every_point_and_seed(
     #[files("../workloads/**/*.yaml")]
-    #[exclude("profiles/")]
+    #[exclude("(profiles|models)/")]
     path: PathBuf,
 ) {
     let loaded = Loaded::read(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
@@ -38,6 +41,18 @@ fn every_shipped_workload_builds_at_every_point_and_seed(
             assert!(workload.requests.iter().all(|request| request.t_single.is_some()));
         }
     }
+}
+
+#[test]
+fn the_shipped_configurations_of_models_are_the_presets() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../workloads/models");
+    for (name, _) in PRESETS {
+        let path = folder.join(format!("{name}.yaml"));
+        let shipped: Config = load_yaml(&path).unwrap_or_else(|error| panic!("{error}"));
+        assert!(shipped == Config::preset(name).expect("listed"), "{name}: {shipped:#?}");
+    }
+    let files = std::fs::read_dir(folder).expect("a folder").count();
+    assert_eq!(files, PRESETS.len(), "files without a preset");
 }
 
 /// As README and the experiment say. By DDiT's rule a doubling of the degree must shorten a step by a fifth.

@@ -82,6 +82,16 @@ pub enum KernelError {
         /// What it must be.
         expected: String,
     },
+    /// The same of a key whose value is no count.
+    #[error("model configuration: {key} is {got}, expected {expected}")]
+    Setting {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        got: String,
+        /// What it must be.
+        expected: &'static str,
+    },
     /// A file that cannot be read or written.
     #[error("{}: {why}", path.display())]
     File {
@@ -91,12 +101,14 @@ pub enum KernelError {
         why: String,
     },
     /// Tensors of a file that are not what a model needs.
-    #[error("{}: tensors that are not as needed, {} in all:{}", path.display(), problems.len(), problem::list(problems))]
+    #[error("{}: tensors that are not as needed, {} in all:{}", path.display(), problems.len(), problem::list(problems, hint))]
     Weights {
         /// The file, or the folder of files.
         path: PathBuf,
         /// Everything that is wrong.
         problems: Vec<Problem>,
+        /// What the file has instead, if all tensors are missing; else empty.
+        hint: String,
     },
     /// A run that does not fit into memory.
     #[error(
@@ -129,6 +141,9 @@ pub enum KernelError {
     /// A result that is not a number, or infinite.
     #[error("{0} holds a value that is not finite")]
     NotFinite(&'static str),
+    /// Several errors at once, one below the other.
+    #[error("{}", .0.iter().map(Self::to_string).collect::<Vec<_>>().join("\n"))]
+    Several(Vec<Self>),
     /// Bytes that no solver state wrote.
     #[error("solver state: {0}")]
     State(&'static str),

@@ -208,8 +208,8 @@ fn models_of(
             let names = |setting: &Setting| -> Vec<&str> {
                 setting.models.iter().map(|model| model.name).collect()
             };
-            let weights = |setting: &Setting| setting.experiment.real.weights.clone();
-            names(other) == names(setting) && weights(other) == weights(setting)
+            let (one, two) = (&setting.experiment.real, &other.experiment.real);
+            names(other) == names(setting) && one.computes_as(two)
         };
         let known = settings[..at].iter().position(|other| same(&other));
         models.push(match known {

@@ -6,14 +6,16 @@ use flexdit::input::{Document, InputError, suggestion};
 use flexdit::profile::ProfileFile;
 use flexdit::profile::measure::plan::{parse_size, size};
 use flexdit::profile::measure::{Header, Job, JobError, KIND, Plan, Ranks};
-use flexdit::real::{self, NOISY, fabric};
+use flexdit::real::{self, NOISY, fabric, model_config};
 use flexdit::results::command_line;
 use flexdit::workload::{self, Context};
 use flexdit_core::cost::{CostModel, Price, Provenance};
 use flexdit_core::model::{self, CPU, ModelSpec};
 use flexdit_core::{ModelId, Nanos, Parallelism, Shape};
-use flexdit_ranks::dit::{self, Dit, Source};
+use flexdit_kernels::pipeline::Config;
+use flexdit_ranks::dit::{self, Dit, DitError, Source};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -106,7 +108,8 @@ enum Engine {
 /// Measures and reports.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Engine::Cpu = args.engine;
-    let Asked { plans, weights, document } = asked(args)?;
+    let mut asked = asked(args)?;
+    let plans = std::mem::take(&mut asked.plans);
     if plans.len() > 1 && !args.out.contains("{model}") {
         let message = format!(
             "{} models make as many profiles: expected `{{model}}` in the name, or --model",
@@ -119,8 +122,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let model = find(&plan.model, "--model")?;
         let out = PathBuf::from(args.out.replace("{model}", model.name));
         plan.check(model, &out.display().to_string())?;
-        fits(&plan, model, document.as_ref().filter(|_| args.world.is_none()))?;
-        let (dit, weights) = load(args, &weights, model, document.as_ref())?;
+        let config = configuration(&asked, model)?;
+        fits(&plan, model, &config, asked.document.as_ref().filter(|_| args.world.is_none()))?;
+        let (dit, weights) = load(args, &asked, model, config)?;
         for shape in &plan.shapes {
             // A number of steps is the tour's business.
             dit.check_shape(&Shape { steps: 1, ..*shape })
@@ -173,22 +177,37 @@ fn find(name: &str, from: &str) -> Result<&'static ModelSpec, InputError> {
 }
 
 /// Refuses what needs more memory than there is, before any weight is made.
-fn fits(plan: &Plan, model: &ModelSpec, document: Option<&Document>) -> Result<(), InputError> {
-    let needs = real::needs_of(&[model], plan.shapes.iter(), plan.world, false);
-    match (real::too_much(needs, plan.world, real::available()), document) {
+fn fits(
+    plan: &Plan,
+    model: &'static ModelSpec,
+    config: &Config,
+    document: Option<&Document>,
+) -> Result<(), InputError> {
+    let shapes = plan.shapes.iter().map(|shape| (size(shape), shape));
+    let models = [(model, Some(config.clone()))];
+    let needs = real::needs_of(&models, shapes, plan.world, false);
+    match (needs.refusal(real::available()), document) {
         (None, _) => Ok(()),
         (Some(message), Some(document)) => Err(document.error("cluster.world", message)),
         (Some(message), None) => Err(InputError::new("--model", message)),
     }
 }
 
+/// What the model computes: its preset, or the file that the experiment names.
+fn configuration(asked: &Asked, model: &ModelSpec) -> Result<Config, InputError> {
+    let file = asked.configs.get(model.name);
+    model_config(model, file.map(PathBuf::as_path))?.ok_or_else(|| {
+        InputError::new("--model", DitError::Name(model.name.to_owned()).to_string())
+    })
+}
+
 fn load(
     args: &Args,
-    weights: &Weights,
+    asked: &Asked,
     model: &ModelSpec,
-    document: Option<&Document>,
+    config: Config,
 ) -> Result<(Dit, String), InputError> {
-    let (weights, words) = match (&args.weights, weights) {
+    let (weights, words) = match (&args.weights, &asked.weights) {
         (Some(folder), _) | (None, Weights::Folder(folder)) => {
             let folder = folder.join(model.name);
             let words = folder.display().to_string();
@@ -198,9 +217,8 @@ fn load(
             (dit::Weights::Seeded(*seed), format!("random, seed {seed}"))
         }
     };
-    let source = Source::preset(model.name, weights);
-    let source = source.map_err(|error| InputError::new("--model", error.to_string()))?;
-    let dit = Dit::load(&[source], 1).map_err(|error| match (&args.weights, document) {
+    let source = Source { name: model.name.to_owned(), config, weights };
+    let dit = Dit::load(&[source], 1).map_err(|error| match (&args.weights, &asked.document) {
         (None, Some(document)) => document.error("real.weights", error.to_string()),
         _ => InputError::new("--weights", error.to_string()),
     })?;
@@ -213,6 +231,8 @@ struct Asked {
     plans: Vec<Plan>,
     /// Weights, unless an option names others; a folder has one of each model's name.
     weights: Weights,
+    /// Files of models' configurations, by model.
+    configs: BTreeMap<String, PathBuf>,
     /// The experiment.
     document: Option<Document>,
 }
@@ -220,9 +240,12 @@ struct Asked {
 fn asked(args: &Args) -> Result<Asked, InputError> {
     match &args.experiment {
         Some(path) => of_experiment(args, path),
-        None => {
-            Ok(Asked { plans: vec![of_options(args)?], weights: Weights::Seed(1), document: None })
-        }
+        None => Ok(Asked {
+            plans: vec![of_options(args)?],
+            weights: Weights::Seed(1),
+            configs: BTreeMap::new(),
+            document: None,
+        }),
     }
 }
 
@@ -298,7 +321,10 @@ fn of_experiment(args: &Args, path: &Path) -> Result<Asked, InputError> {
         Weights::Seed(seed) => Weights::Seed(*seed),
         Weights::Folder(folder) => Weights::Folder(loaded.folder.join(folder)),
     };
-    Ok(Asked { plans, weights, document: Some(loaded.document.clone()) })
+    let configs = experiment.real.configs.iter();
+    let configs =
+        configs.map(|(model, file)| (model.to_owned(), loaded.folder.join(file))).collect();
+    Ok(Asked { plans, weights, configs, document: Some(loaded.document.clone()) })
 }
 
 fn plan(

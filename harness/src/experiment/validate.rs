@@ -20,6 +20,7 @@ pub fn check(experiment: &Experiment, document: &Document) -> Result<(), InputEr
     check.seeds(experiment)?;
     check.cluster(&experiment.cluster)?;
     check.models(experiment)?;
+    experiment.real.check(&experiment.model_names(), document)?;
     check.costs(&experiment.costs, experiment.cluster.world)?;
     let bias = experiment.estimates.bias;
     check.require(bias > 0.0, "estimates.bias", || format!("expected above 0, got {bias}"))?;

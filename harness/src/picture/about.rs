@@ -24,6 +24,10 @@ pub struct About {
     pub shape: [u32; 3],
     /// Denoising steps.
     pub steps: u32,
+    /// What it shows; `None` for random tokens.
+    pub prompt: Option<String>,
+    /// What it keeps away from; `None` for random tokens, or without guidance.
+    pub negative_prompt: Option<String>,
     /// Every task of the request, in order.
     pub placements: Vec<Placement>,
 }
@@ -33,7 +37,7 @@ impl About {
     pub(super) fn entries(&self) -> Vec<(&'static str, String)> {
         let placements = serde_json::to_string(&self.placements).unwrap_or_default();
         let [frames, height, width] = self.shape;
-        vec![
+        let mut entries = vec![
             ("Software", concat!("flexdit ", env!("CARGO_PKG_VERSION")).to_owned()),
             ("Experiment", self.experiment.clone()),
             ("System", self.system.clone()),
@@ -45,7 +49,10 @@ impl About {
             ("Shape", format!("{width}x{height}x{frames}")),
             ("Steps", self.steps.to_string()),
             ("Placements", placements),
-        ]
+        ];
+        let prompts = [("Prompt", &self.prompt), ("Negative prompt", &self.negative_prompt)];
+        entries.extend(prompts.into_iter().filter_map(|(key, text)| Some((key, text.clone()?))));
+        entries
     }
 
     /// What the entries say; `None` if one is missing or not as [`About::entries`] writes it.
@@ -66,6 +73,8 @@ impl About {
             model: text("Model")?,
             shape: *sizes,
             steps: text("Steps")?.parse().ok()?,
+            prompt: text("Prompt"),
+            negative_prompt: text("Negative prompt"),
             placements: serde_json::from_str(&text("Placements")?).ok()?,
         })
     }
@@ -96,6 +105,8 @@ pub(crate) mod tests {
             model: "tiny-image".into(),
             shape: [1, 32, 48],
             steps: 4,
+            prompt: Some("ein roter Fuchs, \u{96ea}\nand a \"sea\"".into()),
+            negative_prompt: None,
             placements: vec![
                 placement("text-encode", 0, 0, "1", &[0]),
                 placement("denoise", 0, 2, "u2", &[1, 0]),

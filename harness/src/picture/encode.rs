@@ -19,7 +19,7 @@ const RATE: u16 = 16;
 /// let pixels = Pixels { frames: 1, height: 1, width: 2, rgb: vec![255, 0, 0, 0, 0, 255] };
 /// let about = About {
 ///     experiment: "e".into(), system: "s".into(), seed: 1, noise_seed: 2, request: 0, class: "S".into(),
-///     model: "tiny-image".into(), shape: [1, 1, 2], steps: 4, placements: Vec::new(),
+///     model: "tiny-image".into(), shape: [1, 1, 2], steps: 4, ..About::default()
 /// };
 /// let file = encode(&pixels, &about)?;
 /// assert_eq!(decode(&file)?.pixels, pixels);

@@ -114,6 +114,9 @@ impl Taker for Open<'_> {
             let pixels = shots.read(shot).map_err(|error| all.unwritable(&error))?;
             let RequestId(id) = shot.request;
             let request = &requests[shot.request.index()];
+            let prompt = dit.prompts().of(shot.request);
+            let negative = prompt.filter(|_| request.shape.guidance);
+            let negative = negative.map(|_| dit.prompts().negative.clone());
             let about = About {
                 noise_seed: dit.seed(shot.request),
                 request: id,
@@ -121,6 +124,8 @@ impl Taker for Open<'_> {
                 model: models[request.shape.model.index()].to_owned(),
                 shape: shot.shape,
                 steps: request.shape.steps,
+                prompt: prompt.map(str::to_owned),
+                negative_prompt: negative,
                 placements: placements.of(shot.request).to_vec(),
                 ..about.clone()
             };

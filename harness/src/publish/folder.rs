@@ -105,6 +105,7 @@ pub fn inputs(loaded: &Loaded) -> Result<Vec<FileHash>, InputError> {
             inputs.push(setup.file.clone());
         }
         inputs.extend(point.experiment.costs.measured.clone());
+        inputs.extend(point.experiment.real.configs.iter().map(|(_, path)| path.clone()));
         inputs.extend(point.experiment.workload.input_files());
     }
     inputs.sort();

@@ -4,6 +4,8 @@ use crate::campaign::Finished;
 use crate::experiment::{CollectiveKind, RankKind, Weights};
 use crate::real::RealRuns;
 use crate::report::{Fact, Label, MeasuredNote, ReportInput};
+use flexdit_core::Shape;
+use flexdit_core::model::ModelSpec;
 
 /// Turns a report's input into one of measured runs: nothing was charged, everything was timed.
 pub fn complete(input: &mut ReportInput, finished: &Finished, real: &RealRuns, point: usize) {
@@ -34,10 +36,40 @@ pub fn complete(input: &mut ReportInput, finished: &Finished, real: &RealRuns, p
         Weights::Folder(folder) => folder.display().to_string(),
     };
     input.setup.push(fact("weights", weights, None));
+    for (model, path) in experiment.real.configs.iter() {
+        let words = format!("of {model}: {}", path.display());
+        input.setup.push(fact("model configuration", words, None));
+    }
+    if !experiment.real.prompts.is_empty() {
+        let words = format!("{} texts in turn", experiment.real.prompts.len());
+        input.setup.push(fact("prompts", words, None));
+    }
+    let classes = finished.workloads[point].first().map_or(&[][..], |first| &first.classes);
+    for class in classes {
+        let model = finished.settings[point].models[class.shape.model.index()];
+        if let Some(words) = cut(model, &class.shape) {
+            input.setup.push(fact(
+                &format!("pixels of {}", class.name),
+                words,
+                Some(Label::Derived),
+            ));
+        }
+    }
     let weights = real.at(point).map(|run| run.weights).max().unwrap_or_default();
     let (overheads, ranks) = (real.overheads(point), real.ranks(point));
     let processes = experiment.real.ranks == RankKind::Processes;
     input.measured = Some(MeasuredNote { overheads, ranks, weights, processes });
+}
+
+/// What is made where pixels fill no whole token; `None` where all do.
+fn cut(model: &ModelSpec, shape: &Shape) -> Option<String> {
+    let [_, rows, columns] = model.grid(shape.height, shape.width, shape.frames).ok()?;
+    let [_, down_rows, down_columns] = model.vae_down;
+    let height = rows * model.patch[1] * down_rows;
+    let width = columns * model.patch[2] * down_columns;
+    let asked = (shape.height, shape.width);
+    (asked != (height, width))
+        .then(|| format!("{height}x{width} of {}x{} asked for, in whole tokens", asked.0, asked.1))
 }
 
 fn words(collectives: CollectiveKind) -> &'static str {

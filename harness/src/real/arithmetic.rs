@@ -1,14 +1,15 @@
 //! The models of an experiment, ready to compute, or what is wrong with them at the place where it stands.
 
-use super::fits;
+use super::{configs, fits};
 use crate::campaign::Setting;
 use crate::experiment::{RankKind, Weights};
 use crate::input::{InputError, suggestion};
 use crate::workload::Workload;
 use flexdit_core::Group;
 use flexdit_core::model::CPU;
+use flexdit_core::model::ModelSpec;
 use flexdit_kernels::pipeline::Config;
-use flexdit_ranks::dit::{self, Dit, Source};
+use flexdit_ranks::dit::{self, Dit, Prompts, Source};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -43,15 +44,7 @@ pub fn check(setting: &Setting, workloads: &[Workload]) -> Result<(), InputError
         return Err(document.error("real.ranks", message));
     }
     for (index, model) in setting.models.iter().enumerate() {
-        let Some(config) = Config::preset(model.name) else {
-            let known: Vec<&str> = flexdit_core::model::MODELS
-                .iter()
-                .map(|model| model.name)
-                .filter(|name| Config::preset(name).is_some())
-                .collect();
-            let (message, hint) = suggestion("executable model", model.name, &known);
-            return Err(InputError { hint, ..document.error(&model_key(setting, index), message) });
-        };
+        let config = config(setting, index, model)?;
         for class in workloads.iter().flat_map(|workload| &workload.classes) {
             let shape = &class.shape;
             let picture = [shape.frames, shape.height, shape.width].map(|n| n as usize);
@@ -63,7 +56,22 @@ pub fn check(setting: &Setting, workloads: &[Workload]) -> Result<(), InputError
             }
         }
     }
-    fits::check(setting, workloads, fits::available())
+    fits::check(setting, workloads, super::available())
+}
+
+/// What a model computes.
+fn config(setting: &Setting, index: usize, model: &ModelSpec) -> Result<Config, InputError> {
+    let file = configs::file(setting, model.name);
+    if let Some(config) = configs::config(model, file.as_deref())? {
+        return Ok(config);
+    }
+    let known: Vec<&str> = flexdit_core::model::MODELS
+        .iter()
+        .map(|model| model.name)
+        .filter(|name| Config::preset(name).is_some())
+        .collect();
+    let (message, hint) = suggestion("executable model", model.name, &known);
+    Err(InputError { hint, ..setting.document.error(&model_key(setting, index), message) })
 }
 
 fn model_key(setting: &Setting, index: usize) -> String {
@@ -84,14 +92,20 @@ impl Arithmetic {
             Weights::Seed(seed) => dit::Weights::Seeded(*seed),
             Weights::Folder(folder) => dit::Weights::Folder(at(setting, folder, name)),
         };
-        let sources =
-            setting.models.iter().map(|model| Source::preset(model.name, weights(model.name)));
-        let sources: Result<Vec<_>, _> = sources.collect();
-        let loaded = sources.and_then(|sources| Dit::load(&sources, 0));
-        let loaded = loaded.map_err(|error| {
+        let source = |(index, model): (usize, &&'static ModelSpec)| {
+            let config = config(setting, index, model)?;
+            Ok(Source { name: model.name.to_owned(), config, weights: weights(model.name) })
+        };
+        let sources: Result<Vec<_>, InputError> =
+            setting.models.iter().enumerate().map(source).collect();
+        let loaded = Dit::prompted(&sources?, 0, prompts(setting)).map_err(|error| {
+            let key = match error {
+                dit::DitError::Prompt { .. } => "real.prompts",
+                _ => "real.weights",
+            };
             // One tensor a line becomes one after the other.
-            let message = error.to_string().replace(":\n  ", ": ").replace("\n  ", "; ");
-            document.error("real.weights", message)
+            let message = error.to_string().replace(":\n  ", ": ");
+            document.error(key, message.replace("\n  ", "; ").replace('\n', "; "))
         })?;
         let models = Self { loaded };
         models.check(setting, workloads)?;
@@ -116,6 +130,12 @@ impl Arithmetic {
     pub fn for_seed(&self, seed: u64) -> Arc<Dit> {
         Arc::new(self.loaded.for_seed(seed))
     }
+}
+
+/// What the requests of an experiment show.
+pub(super) fn prompts(setting: &Setting) -> Prompts {
+    let real = &setting.experiment.real;
+    Prompts { texts: real.prompts.clone(), negative: real.negative_prompt.clone() }
 }
 
 /// A model's folder of weights.

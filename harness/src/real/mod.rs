@@ -6,7 +6,9 @@
 //! real run's log is replayed into a fresh system and held against the checks of simulated runs before anything is said of it.
 
 mod arithmetic;
+mod available;
 mod communicators;
+mod configs;
 mod figures;
 mod fits;
 mod interrupt;
@@ -17,11 +19,13 @@ mod ranks;
 mod run;
 
 pub use arithmetic::{Arithmetic, check};
+pub use available::available;
 pub use communicators::{Communicators, StoreWorld};
+pub use configs::config as model_config;
 #[cfg(test)]
 pub(crate) use figures::tests::run as sample_run;
 pub use figures::{OverheadRow, RankRow, RealRun, RealRuns, Spread, Struck};
-pub use fits::{available, needs, needs_of, too_much};
+pub use fits::{Needs, needs, needs_of};
 pub use interrupt::Interrupt;
 pub use others::{NOISY, Taken, Watch};
 #[cfg(target_os = "linux")]

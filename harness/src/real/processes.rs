@@ -2,16 +2,19 @@
 //!
 //! Invariant: a process computes with the models, the weights and the seed of the run that starts it.
 
-use super::arithmetic::at;
+use super::arithmetic::{at, prompts};
 use super::communicators::Communicators;
+use super::configs;
 use crate::campaign::Setting;
 use crate::experiment::{CollectiveKind, Weights};
 use flexdit_core::Rank;
-use flexdit_ranks::dit::{self, Dit, Source};
+use flexdit_core::model::model;
+use flexdit_ranks::dit::{self, Dit, Prompts, Source};
 use flexdit_ranks::process::{Processes, Settings, SharedWorld, World, serve};
 use flexdit_ranks::{Compute, GroupFree, RunError};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What a rank's process computes with.
@@ -21,6 +24,9 @@ struct Spec {
     models: Vec<String>,
     /// Folders are those of each model, in the models' order.
     weights: Vec<Weights>,
+    /// Files of configurations, in the models' order.
+    configs: Vec<Option<PathBuf>>,
+    prompts: Prompts,
     seed: u64,
 }
 
@@ -50,6 +56,8 @@ pub(super) fn start(
         collectives,
         models: setting.models.iter().map(|model| model.name.to_owned()).collect(),
         weights: setting.models.iter().map(|model| weights(model.name)).collect(),
+        configs: setting.models.iter().map(|model| configs::file(setting, model.name)).collect(),
+        prompts: prompts(setting),
         seed,
     };
     let spec = serde_json::to_string(&spec).map_err(|error| refused(&error))?;
@@ -81,15 +89,19 @@ pub fn rank() -> std::io::Result<()> {
 }
 
 fn load(spec: Spec) -> Result<Arc<dyn Compute>, String> {
-    let Spec { models, weights, seed, .. } = spec;
-    let source = |(name, weights): (&String, Weights)| {
+    let Spec { models, weights, configs, prompts, seed, .. } = spec;
+    let source = |((name, weights), file): ((&String, Weights), Option<PathBuf>)| {
         let weights = match weights {
             Weights::Seed(seed) => dit::Weights::Seeded(seed),
             Weights::Folder(folder) => dit::Weights::Folder(folder),
         };
-        Source::preset(name, weights)
+        let missing = || format!("the kernels have no model `{name}`");
+        let spec = model(name).ok_or_else(missing)?;
+        let config = configs::config(spec, file.as_deref()).map_err(|error| error.to_string())?;
+        Ok(Source { name: name.clone(), config: config.ok_or_else(missing)?, weights })
     };
-    let sources: Result<Vec<Source>, _> = models.iter().zip(weights).map(source).collect();
-    let loaded = sources.and_then(|sources| Dit::load(&sources, seed));
-    Ok(Arc::new(loaded.map_err(|error| error.to_string())?))
+    let sources = models.iter().zip(weights).zip(configs).map(source);
+    let sources: Result<Vec<Source>, String> = sources.collect();
+    let loaded = Dit::prompted(&sources?, seed, prompts).map_err(|error| error.to_string())?;
+    Ok(Arc::new(loaded))
 }

@@ -76,7 +76,8 @@ pub fn run(
     sink: &mut dyn Sink,
 ) -> Result<(RunRecord, RealRun), Fault> {
     let (setting, workload) = (run.setting, run.workload);
-    let weights: Bytes = setting.models.iter().map(|model| model.weights()).sum();
+    // Those that are computed with, not the zoo's transformers in bf16.
+    let weights = run.dit.weight_bytes();
     let options = Options {
         pin: setting.experiment.real.pin,
         rank_memory: setting.memory.map(|memory| Bytes(memory.0.saturating_sub(weights.0))),

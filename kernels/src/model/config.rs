@@ -132,20 +132,22 @@ impl Config {
     /// [`KernelError::Config`] with the key that is wrong.
     pub fn check(&self) -> Result<()> {
         let positive = [
-            ("layers", self.layers),
-            ("heads", self.heads),
-            ("channels", self.channels),
-            ("patch", self.patch.iter().product()),
-            ("text_tokens", self.text_tokens),
+            ("transformer.layers", self.layers),
+            ("transformer.heads", self.heads),
+            ("transformer.channels", self.channels),
+            ("transformer.patch", self.patch.iter().product()),
+            ("transformer.text_tokens", self.text_tokens),
         ];
         for (key, got) in positive {
             if got == 0 {
                 return Err(KernelError::Config { key, got, expected: "at least 1".into() });
             }
         }
-        for (key, got) in
-            [("ffn", self.ffn), ("text_dim", self.text_dim), ("channels", self.width())]
-        {
+        for (key, got) in [
+            ("transformer.ffn", self.ffn),
+            ("transformer.text_dim", self.text_dim),
+            ("transformer.channels", self.width()),
+        ] {
             if got < 2 {
                 return Err(KernelError::Config {
                     key,
@@ -156,7 +158,8 @@ impl Config {
         }
         if self.head_dim < 8 || !self.head_dim.is_multiple_of(2) {
             let expected = "an even number from 8 on".into();
-            return Err(KernelError::Config { key: "head_dim", got: self.head_dim, expected });
+            let (key, got) = ("transformer.head_dim", self.head_dim);
+            return Err(KernelError::Config { key, got, expected });
         }
         Ok(())
     }
@@ -217,7 +220,10 @@ mod tests {
     fn a_senseless_configuration_is_refused_with_its_key() {
         let sound = Config::preset("tiny-image").expect("listed");
         let error = Config { head_dim: 15, ..sound.clone() }.check().unwrap_err().to_string();
-        assert_eq!(error, "model configuration: head_dim is 15, expected an even number from 8 on");
+        assert_eq!(
+            error,
+            "model configuration: transformer.head_dim is 15, expected an even number from 8 on"
+        );
         assert!(Config { layers: 0, ..sound }.check().is_err());
     }
 }

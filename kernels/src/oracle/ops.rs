@@ -99,8 +99,20 @@ pub fn linear(x: &Matrix, weight: View<'_>, bias: Option<&[f32]>) -> Matrix {
 /// `softmax(q k^T / sqrt(dim)) v` for every head.
 pub fn attention(heads: Heads, q: &Matrix, k: &Matrix, v: &Matrix) -> Matrix {
     let scale = Bounded::constant(1.0 / libm::sqrt(heads.dim as f64)).rounded(2);
-    let blocks = k.height().div_ceil(SHORTEST_BLOCK);
-    let rows = q.rows().map(|q| {
+    attention_in_parts(heads, [q, k, v], scale, &vec![k.height(); q.height()], 1)
+}
+
+/// The same with scores times `scale`, where query i attends to the first `seen[i]` keys, which come in `parts`.
+pub fn attention_in_parts(
+    heads: Heads,
+    [q, k, v]: [&Matrix; 3],
+    scale: Bounded,
+    seen: &[usize],
+    parts: usize,
+) -> Matrix {
+    // Each part may begin a block of its own.
+    let blocks = k.height().div_ceil(SHORTEST_BLOCK) + parts - 1;
+    let rows = q.rows().zip(seen).map(|(q, &seen)| {
         let mut out = Vec::with_capacity(heads.width());
         for head in 0..heads.count {
             let part = head * heads.dim..(head + 1) * heads.dim;
@@ -108,7 +120,7 @@ pub fn attention(heads: Heads, q: &Matrix, k: &Matrix, v: &Matrix) -> Matrix {
                 let pairs = q[part.clone()].iter().copied().zip(k[part.clone()].iter().copied());
                 Bounded::dot(pairs, 1) * scale
             };
-            let scores: Vec<Bounded> = k.rows().map(score).collect();
+            let scores: Vec<Bounded> = k.rows().take(seen).map(score).collect();
             let top = scores.iter().map(|s| s.value).fold(f64::NEG_INFINITY, f64::max);
             let span = scores.iter().map(|s| top - s.value).fold(0.0, f64::max);
             let weights: Vec<Bounded> =
@@ -196,6 +208,23 @@ pub fn add_gated(x: &Matrix, gate: &[Bounded], y: &Matrix) -> Matrix {
 /// `x + y`.
 pub fn add(x: &Matrix, y: &Matrix) -> Matrix {
     add_gated(x, &vec![Bounded::from(1.0); x.columns()], y)
+}
+
+/// Each row of `guided` at the length of the same row of `with`.
+pub fn rescaled(guided: &Matrix, with: &Matrix) -> Matrix {
+    let square = |row: &[Bounded]| Bounded::dot(row.iter().map(|x| (*x, *x)), 1);
+    let rows = guided.rows().zip(with.rows()).map(|(row, with)| {
+        let factor = (square(with) / square(row)).sqrt();
+        row.iter().map(|x| *x * factor).collect()
+    });
+    Matrix::from_rows(guided.columns(), rows)
+}
+
+/// The number that a weight kept as bf16 stands for: the upper half of its bits, rounded to nearest, ties to even.
+pub fn bf16(x: f32) -> f32 {
+    let bits = x.to_bits();
+    let half = 0x7fff + (bits >> 16 & 1);
+    f32::from_bits((bits + half) & 0xffff_0000)
 }
 
 /// `without + scale (with - without)`.

@@ -68,7 +68,7 @@ pub fn colours(
         Family::DualStream => dual_stream::predict,
         Family::Video => video::predict,
     };
-    let schedule = Schedule::new(request.steps, config.shift);
+    let schedule = Schedule::shifted(request.steps, &config.shift, request.grid.iter().product());
     let noise = Matrix::exact(request.noise);
     let tokens = solver::latents(config.method, schedule.sigmas(), noise, |timestep, tokens| {
         let mut of = |text| {

@@ -1,7 +1,7 @@
 //! What a pipeline is made of, as it stands in a YAML file, and the presets.
 
 use crate::error::{KernelError, Result};
-use crate::solver::Method;
+use crate::solver::{Dynamic, Method, Shift};
 use crate::tensor::DType;
 use crate::{model, text, vae};
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ pub struct Config {
     /// The solver.
     pub method: Method,
     /// How far the schedule is shifted to high noise.
-    pub shift: f64,
+    pub shift: Shift,
     /// How matrices of text encoder and transformer are kept.
     pub storage: DType,
 }
@@ -37,11 +37,16 @@ impl Config {
         let transformer = model::Config::preset(name)?;
         let ours = name.starts_with("tiny") || name.starts_with("small");
         let image = transformer.family == model::Family::DualStream;
+        let shift = match (name, image) {
+            ("qwen-image", _) => Shift::Dynamic(Dynamic::QWEN_IMAGE),
+            (_, true) => Shift::Constant(3.0),
+            (_, false) => Shift::Constant(5.0),
+        };
         Some(Self {
             text: text::Config::preset(name)?,
             vae: vae::Config::preset(name)?,
             method: if image { Method::Euler } else { Method::Unipc },
-            shift: if image { 3.0 } else { 5.0 },
+            shift,
             storage: if ours { DType::F32 } else { DType::Bf16 },
             transformer,
         })
@@ -69,11 +74,7 @@ impl Config {
             channels,
             "the transformer's channels",
         )?;
-        if !(self.shift.is_finite() && self.shift > 0.0) {
-            let expected = "a finite number above 0".into();
-            return Err(KernelError::Config { key: "shift", got: 0, expected });
-        }
-        Ok(())
+        self.shift.check(self.method)
     }
 
     /// Bytes of all weights, which the ranks of a process share.
@@ -82,21 +83,42 @@ impl Config {
         matrices + self.transformer.weight_bytes(self.storage) + self.vae.weight_bytes()
     }
 
-    /// Tokens of a picture along frames, rows and columns.
+    /// Tokens of a picture along frames, rows and columns. Pixels that fill no whole token are cut off, first by the VAE,
+    /// then by the patch, as pipelines do; [`Config::made`] is what is left.
     ///
     /// # Errors
-    /// [`KernelError::Picture`] if the VAE or the transformer's patches cannot make it.
+    /// [`KernelError::Picture`] if the VAE cannot make it, or nothing is left of a side.
     pub fn grid(&self, [frames, height, width]: [usize; 3]) -> Result<[usize; 3]> {
         let latents = self.vae.latents(frames, height, width)?;
         let (down, patch) = (self.vae.down(), self.transformer.patch);
         for (axis, what) in ["frames", "pixel rows", "pixel columns"].into_iter().enumerate() {
-            if !latents[axis].is_multiple_of(patch[axis]) {
+            let got = [frames, height, width][axis];
+            if axis == 0 && !latents[axis].is_multiple_of(patch[axis]) {
                 let expected = format!("a multiple of {}", down[axis] * patch[axis]);
-                let got = [frames, height, width][axis];
+                return Err(KernelError::Picture { what, got, expected });
+            }
+            if latents[axis] < patch[axis] {
+                let expected = format!("at least {}", down[axis] * patch[axis]);
                 return Err(KernelError::Picture { what, got, expected });
             }
         }
         Ok([0, 1, 2].map(|axis| latents[axis] / patch[axis]))
+    }
+
+    /// Frames, pixel rows and pixel columns that are made where these are asked for.
+    ///
+    /// # Errors
+    /// As [`Config::grid`].
+    ///
+    /// ```
+    /// use flexdit_kernels::pipeline::Config;
+    /// let config = Config::preset("wan2.2-ti2v-5b").expect("listed");
+    /// assert_eq!(config.made([81, 720, 1280])?, [81, 704, 1280]);
+    /// # Ok::<(), flexdit_kernels::KernelError>(())
+    /// ```
+    pub fn made(&self, asked: [usize; 3]) -> Result<[usize; 3]> {
+        let (grid, patch) = (self.grid(asked)?, self.transformer.patch);
+        Ok(self.vae.picture([0, 1, 2].map(|axis| grid[axis] * patch[axis])))
     }
 }
 
@@ -122,10 +144,17 @@ mod tests {
         };
         assert_eq!(tokens("qwen-image", [1, 1024, 1024]), 4096);
         assert_eq!(tokens("wan2.2-a14b", [81, 480, 832]), 21 * 30 * 52);
+        assert_eq!(tokens("wan2.2-ti2v-5b", [81, 720, 1280]), 18_480);
+    }
+
+    #[test]
+    fn pixels_that_fill_no_token_are_cut_off_and_none_left_is_refused() {
         let config = Config::preset("qwen-image").expect("listed");
-        let error = config.grid([1, 1032, 1024]).unwrap_err().to_string();
-        let expected = "the VAE makes no picture of 1032 pixel rows: expected a multiple of 16";
-        assert_eq!(error, expected);
+        assert_eq!(config.made([1, 1032, 1039]).expect("a picture"), [1, 1024, 1024]);
+        // A latent row, but no token.
+        let error = config.grid([1, 15, 1024]).unwrap_err().to_string();
+        assert_eq!(error, "the VAE makes no picture of 15 pixel rows: expected at least 16");
+        assert!(config.grid([1, 0, 1024]).is_err() && config.grid([2, 16, 0]).is_err());
     }
 
     #[test]
@@ -135,6 +164,19 @@ mod tests {
         assert_eq!(
             config.check().unwrap_err().to_string(),
             "model configuration: vae.latent_channels is 16, expected 4, the transformer's channels"
+        );
+        let config = Config::preset("tiny-video").expect("listed");
+        let refused =
+            |shift: Shift| Config { shift, ..config.clone() }.check().unwrap_err().to_string();
+        assert_eq!(
+            refused(Shift::Constant(-1.0)),
+            "model configuration: shift.constant is -1, expected a finite number above 0"
+        );
+        // Its first level is 1, where UniPC's logarithm of signal to noise is infinite.
+        let error = refused(Shift::Dynamic(Dynamic::QWEN_IMAGE));
+        assert!(
+            error.starts_with("model configuration: method is unipc, expected euler"),
+            "{error}"
         );
     }
 }

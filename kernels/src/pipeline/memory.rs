@@ -66,7 +66,8 @@ impl Config {
         let shard = tokens.div_ceil(split.ulysses * split.ring) * self.transformer.width();
         // The tokens, both predictions, and up to three buffers of the solver.
         let state = (6 * shard * size_of::<f32>()) as u64;
-        let step = self.transformer.step_bytes(tokens, text, split) + state;
+        let seen = if self.text.pad { self.transformer.text_tokens } else { text };
+        let step = self.transformer.step_bytes(tokens, seen, split) + state;
         let mine = grid[1].div_ceil(decoders) * patch[1];
         let decode = self.vae.decode_bytes(frames, mine, rows, columns);
         let encode = self.text.encode_bytes(text + self.text.skip);

@@ -30,7 +30,12 @@ use crate::vae::{Decoder, Rows};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prompt<'a> {
     /// A text.
-    Text(&'a str),
+    Text {
+        /// Its words.
+        text: &'a str,
+        /// Tokens at the most, those of the template's end and the one that ends it included.
+        most: usize,
+    },
     /// A text of which only the number of tokens is known; the seed stands for the rest.
     Random {
         /// Stands for the words.
@@ -38,6 +43,13 @@ pub enum Prompt<'a> {
         /// How many.
         tokens: usize,
     },
+}
+
+impl<'a> Prompt<'a> {
+    /// A text of as many tokens as the transformer takes.
+    pub const fn text(text: &'a str) -> Self {
+        Self::Text { text, most: usize::MAX }
+    }
 }
 
 /// A request's latents on one rank, and what its solver carries along.
@@ -61,8 +73,8 @@ pub struct Progress {
 /// let pipeline = Pipeline::load(&config, weights.each_mut().map(|w| w as _))?;
 /// let (mut scratch, mut alone) = (Scratch::default(), Parallel::alone());
 /// let grid = config.grid([1, 32, 48])?;
-/// let text = pipeline.encode(Prompt::Text("a lighthouse"), &mut scratch)?;
-/// let solver = pipeline.solver(4);
+/// let text = pipeline.encode(Prompt::text("a lighthouse"), &mut scratch)?;
+/// let solver = pipeline.solver(4, grid);
 /// let mut progress = pipeline.noise(7, grid, 0..6);
 /// for _ in 0..4 {
 ///     let context = Context { with: &text, without: None };
@@ -112,30 +124,56 @@ impl Pipeline {
         &self.config
     }
 
-    /// The embedding `[text tokens, text_dim]` of a prompt; longer ones are cut to what the transformer takes.
+    /// The tokens of a prompt, with those that the encoder skips; longer ones are cut to what the transformer takes.
     ///
     /// # Errors
-    /// As [`Encoder::encode`] and [`Tokenizer::tokens`].
+    /// As [`Tokenizer::tokens`].
+    ///
+    /// # Panics
+    /// If a random prompt has no tokens.
+    pub fn tokens(&self, prompt: Prompt<'_>) -> Result<Vec<u32>> {
+        let (config, takes) = (&self.config.text, self.config.transformer.text_tokens);
+        match prompt {
+            Prompt::Text { text, most } => self.tokenizer.tokens(config, text, most.min(takes)),
+            Prompt::Random { seed, tokens } => {
+                Ok(random_tokens(seed, tokens.min(takes) + config.skip, config.vocabulary))
+            }
+        }
+    }
+
+    /// The embedding `[text tokens, text_dim]` of a prompt, [padded](Pipeline::padded).
+    ///
+    /// # Errors
+    /// As [`Encoder::encode`] and [`Pipeline::tokens`].
     ///
     /// # Panics
     /// If a random prompt has no tokens.
     pub fn encode(&self, prompt: Prompt<'_>, scratch: &mut Scratch) -> Result<Tensor> {
-        let (config, most) = (&self.config.text, self.config.transformer.text_tokens);
-        let tokens = match prompt {
-            Prompt::Text(text) => self.tokenizer.tokens(config, text, most)?,
-            Prompt::Random { seed, tokens } => {
-                random_tokens(seed, tokens.min(most) + config.skip, config.vocabulary)
-            }
-        };
-        self.encoder.encode(&tokens, scratch)
+        self.padded(self.encoder.encode(&self.tokens(prompt)?, scratch)?)
     }
 
-    /// The solver of a request.
+    /// A text as the transformer takes it: where the model [pads](crate::text::Config::pad), rows of zeros follow up to its
+    /// `text_tokens`.
+    ///
+    /// # Errors
+    /// [`crate::KernelError::Length`] never: rows are whole.
+    pub fn padded(&self, text: Tensor) -> Result<Tensor> {
+        let (rows, dim) = (self.config.transformer.text_tokens, text.shape().columns());
+        if !self.config.text.pad || text.data().len() >= rows * dim {
+            return Ok(text);
+        }
+        let mut data = text.into_data();
+        data.resize(rows * dim, 0.0);
+        Tensor::new("text", [rows, dim], data)
+    }
+
+    /// The solver of a request for a picture of these tokens.
     ///
     /// # Panics
     /// If there are no steps.
-    pub fn solver(&self, steps: usize) -> Solver {
-        Solver::new(self.config.method, Schedule::new(steps, self.config.shift))
+    pub fn solver(&self, steps: usize, grid: [usize; 3]) -> Solver {
+        let schedule = Schedule::shifted(steps, &self.config.shift, grid.iter().product());
+        Solver::new(self.config.method, schedule)
     }
 
     /// The tokens in `range` before the first step: noise that hangs on the request's seed alone.

@@ -26,7 +26,7 @@ fn case(name: &str, picture: [usize; 3], steps: usize, guided: bool) -> Arc<Case
     let pipeline = Pipeline::load(&config, sources).expect("seeded");
     let grid = config.grid(picture).expect("a picture");
     let encode = |prompt| pipeline.encode(prompt, &mut Scratch::default()).expect("a prompt");
-    let with = encode(Prompt::Text("a lighthouse above the sea, at dawn"));
+    let with = encode(Prompt::text("a lighthouse above the sea, at dawn"));
     let without = guided.then(|| encode(Prompt::Random { seed: 4, tokens: 5 }));
     Arc::new(Case { pipeline, grid, with, without, steps })
 }
@@ -100,7 +100,7 @@ fn picture(case: &Arc<Case>, ulysses: usize, ring: usize, spoilt: f32) -> Tensor
                 let (pipeline, grid) = (&case.pipeline, case.grid);
                 let shard = parallel.shard(grid.iter().product());
                 let mut progress = pipeline.noise(7, grid, shard);
-                let solver = pipeline.solver(case.steps);
+                let solver = pipeline.solver(case.steps, grid);
                 let context = Context { with: &case.with, without: case.without.as_ref() };
                 for _ in 0..case.steps {
                     let branches = match case.without {

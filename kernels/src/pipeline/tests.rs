@@ -23,7 +23,7 @@ fn request(name: &str, picture: [usize; 3]) -> Arc<Request> {
     let pipeline = Pipeline::load(&config, sources).expect("seeded");
     let grid = config.grid(picture).expect("a picture");
     let encode = |prompt| pipeline.encode(prompt, &mut Scratch::default()).expect("a prompt");
-    let with = encode(Prompt::Text("a lighthouse above the sea, at dawn"));
+    let with = encode(Prompt::text("a lighthouse above the sea, at dawn"));
     let without = encode(Prompt::Random { seed: 4, tokens: 5 });
     Arc::new(Request { pipeline, grid, with, without })
 }
@@ -70,7 +70,8 @@ fn step(request: &Arc<Request>, whole: &Progress, layout: Layout) -> Progress {
                 };
                 let Request { pipeline, grid, with, without } = &*request;
                 let context = Context { with, without: layout.cfg.map(|_| without) };
-                let (solver, mut scratch) = (pipeline.solver(STEPS), Scratch::default());
+                let solver = pipeline.solver(STEPS, *grid);
+                let mut scratch = Scratch::default();
                 let mut parallel = Parallel::ulysses(member);
                 pipeline
                     .step(
@@ -174,7 +175,7 @@ fn a_picture_hangs_on_prompt_and_seed() {
     let grid = request.grid;
     let draw = |seed: u64, text: &Tensor| {
         let (mut progress, mut scratch) = (pipeline.noise(seed, grid, 0..4), Scratch::default());
-        let (solver, mut alone) = (pipeline.solver(2), Parallel::alone());
+        let (solver, mut alone) = (pipeline.solver(2, grid), Parallel::alone());
         let context = Context { with: text, without: None };
         for _ in 0..2 {
             let (progress, scratch) = (&mut progress, &mut scratch);

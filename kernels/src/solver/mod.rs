@@ -8,7 +8,7 @@ mod schedule;
 mod state;
 mod unipc;
 
-pub use schedule::Schedule;
+pub use schedule::{Dynamic, Schedule, Shift};
 pub use state::State;
 
 use crate::cpu::simd::vectorised;

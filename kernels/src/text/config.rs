@@ -44,15 +44,27 @@ pub struct Config {
     /// Tokens at the begin that are encoded but not passed on: those of the template.
     #[serde(default)]
     pub skip: usize,
+    /// Whether rows of zeros fill a text up to the transformer's `text_tokens`, and are attended to as words are (Wan).
+    #[serde(default)]
+    pub pad: bool,
 }
+
+/// What surrounds a prompt of Qwen-Image, and how many tokens stand before it.
+///
+/// # Source
+/// diffusers' `QwenImagePipeline`: `prompt_template_encode` and `prompt_template_encode_start_idx`.
+const QWEN_TEMPLATE: &str = "<|im_start|>system\nDescribe the image by detailing the color, shape, size, texture, \
+    quantity, text, spatial relationships of the objects and background:<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n\
+    <|im_start|>assistant\n";
+const QWEN_SKIP: usize = 34;
 
 impl Config {
     /// The configuration that belongs to the transformer of this name, one of [`PRESETS`](crate::model::PRESETS).
     /// `tiny` and `small` ones are ours, for random weights; the others are published:
-    /// Qwen2.5-VL-7B's language model for Qwen-Image, UMT5-XXL for Wan. Templates are left to the user's file.
+    /// Qwen2.5-VL-7B's language model for Qwen-Image, UMT5-XXL for Wan.
     ///
     /// # Source
-    /// Configuration files of those models.
+    /// Configuration files of those models; diffusers' `WanPipeline`, which fills texts up with zeros.
     pub fn preset(name: &str) -> Option<Self> {
         let ours = |family: Family, layers: usize, heads: usize, hidden: usize| Self {
             family,
@@ -65,6 +77,7 @@ impl Config {
             vocabulary: 16 * hidden,
             template: String::new(),
             skip: 0,
+            pad: false,
         };
         Some(match name {
             "tiny-image" => ours(Family::Decoder, 2, 4, 64),
@@ -76,10 +89,13 @@ impl Config {
                 head_dim: 128,
                 ffn: 18_944,
                 vocabulary: 152_064,
+                template: QWEN_TEMPLATE.into(),
+                skip: QWEN_SKIP,
                 ..ours(Family::Decoder, 28, 28, 3584)
             },
             "wan2.2-ti2v-5b" | "wan2.2-a14b" => {
-                Self { ffn: 10_240, vocabulary: 256_384, ..ours(Family::T5, 24, 64, 4096) }
+                let sizes = ours(Family::T5, 24, 64, 4096);
+                Self { ffn: 10_240, vocabulary: 256_384, pad: true, ..sizes }
             }
             _ => return None,
         })

@@ -2,8 +2,8 @@
 //!
 //! Two families, as published models use them: Qwen2.5's language model (Qwen-Image) and the encoder of UMT5 (Wan). Owns
 //! arithmetic and tokenizers. A text is encoded by one rank, without padding: where pipelines pad and mask, the
-//! masked tokens change nothing for the real ones, so they are left out. Invariant: the result hangs on tokens and
-//! weights alone.
+//! masked tokens change nothing for the real ones, so they are left out here. What a transformer attends to beyond
+//! them ([`Config::pad`]) the pipeline adds. Invariant: the result hangs on tokens and weights alone.
 
 mod bias;
 mod block;

@@ -6,6 +6,8 @@ use crate::error::{KernelError, Result};
 use crate::random::Stream;
 use std::path::Path;
 
+/// Stands where there is no piece.
+const FILLING: u32 = 0;
 /// Ends every text.
 const END: u32 = 1;
 /// First number of a piece; those below stand for filling, end and the unknown.
@@ -37,38 +39,62 @@ impl Tokenizer {
         let refuse = |why: String| KernelError::File { path: path.into(), why };
         #[cfg(feature = "tokenizers")]
         let opened = tokenizers::Tokenizer::from_file(path)
-            .map(|tokenizer| Self::File(Box::new(tokenizer)))
+            .and_then(|mut tokenizer| {
+                // Texts are cut here, where the template's end is known, and filled up by the pipeline.
+                tokenizer.with_truncation(None)?.with_padding(None);
+                Ok(Self::File(Box::new(tokenizer)))
+            })
             .map_err(|error| refuse(error.to_string()));
         #[cfg(not(feature = "tokenizers"))]
-        let opened =
-            Err(refuse("reading tokenizers needs a build with the feature `tokenizers`".into()));
+        let opened = Err(refuse("reading it needs a build with the feature `tokenizers`".into()));
         opened
     }
 
-    /// The tokens of a prompt in the template of `config`: at most `most` beside those that the encoder skips.
+    /// The tokens of a prompt in the template of `config`: at most `most` beside those that the encoder skips. Of a longer
+    /// one the prompt's last words go; what the template puts behind it, and the token that ends a text, stay.
     ///
     /// # Errors
     /// [`KernelError::File`] if a model's own tokenizer fails.
     pub fn tokens(&self, config: &Config, prompt: &str, most: usize) -> Result<Vec<u32>> {
-        let most = most + config.skip;
-        let text = match config.template.is_empty() {
-            true => prompt.to_string(),
-            false => config.template.replace("{}", prompt),
+        let (head, tail) = config.template.split_once("{}").unwrap_or_default();
+        let tokens = match self {
+            Self::Hash(tokenizer) => {
+                // As many as the encoder skips, whatever a model's own tokenizer makes of the template.
+                let mut tokens = tokenizer.pieces(head);
+                tokens.resize(config.skip, FILLING);
+                tokens.extend(self.encode(&format!("{prompt}{tail}"))?);
+                tokens
+            }
+            #[cfg(feature = "tokenizers")]
+            Self::File(_) => self.encode(&format!("{head}{prompt}{tail}"))?,
         };
+        Ok(cut(tokens, self.encode(tail)?.len(), most + config.skip))
+    }
+
+    /// The tokens of a text as it is, with the one that ends it, if there is such a token.
+    fn encode(&self, text: &str) -> Result<Vec<u32>> {
         match self {
-            Self::Hash(tokenizer) => Ok(tokenizer.tokens(&text, most)),
+            Self::Hash(tokenizer) => Ok(tokenizer.tokens(text, usize::MAX)),
             #[cfg(feature = "tokenizers")]
             Self::File(tokenizer) => {
                 let encoding = tokenizer.encode(text, true).map_err(|error| KernelError::File {
                     path: "tokenizer".into(),
                     why: error.to_string(),
                 })?;
-                let mut tokens = encoding.get_ids().to_vec();
-                tokens.truncate(most);
-                Ok(tokens)
+                Ok(encoding.get_ids().to_vec())
             }
         }
     }
+}
+
+/// The tokens, `most` at the most: the last `end` of them stay, those before them go.
+fn cut(mut tokens: Vec<u32>, end: usize, most: usize) -> Vec<u32> {
+    if tokens.len() > most {
+        let tail = tokens.split_off(tokens.len() - end.min(most));
+        tokens.truncate(most - tail.len());
+        tokens.extend(tail);
+    }
+    tokens
 }
 
 /// Tokens by hash: words, their pieces and punctuation become numbers in the vocabulary by FNV-1a. Any text has tokens, equal
@@ -100,10 +126,15 @@ impl HashTokens {
     /// assert_eq!(tokenizer.tokens("a b c d", 3).len(), 3);
     /// ```
     pub fn tokens(&self, text: &str, most: usize) -> Vec<u32> {
-        let mut tokens: Vec<u32> = pieces(text).iter().map(|piece| self.token(piece)).collect();
+        let mut tokens = self.pieces(text);
         tokens.truncate(most.saturating_sub(1));
         tokens.push(END);
         tokens
+    }
+
+    /// The tokens of a text, without an end.
+    fn pieces(&self, text: &str) -> Vec<u32> {
+        pieces(text).iter().map(|piece| self.token(piece)).collect()
     }
 
     fn token(&self, piece: &str) -> u32 {
@@ -166,23 +197,36 @@ mod tests {
         let config = Config { template: "draw a {} now".into(), skip: 2, ..preset };
         let tokenizer = Tokenizer::hash(&config);
         let tokens = |prompt: &str, most| tokenizer.tokens(&config, prompt, most).expect("a hash");
-        assert_eq!(tokens("red fox", 64).len(), 6);
-        assert_eq!(tokens("red fox", 2).len(), 4);
-        assert_eq!(tokens("red fox", 64)[2..4], tokens("red fox", 3)[2..4]);
+        // Draw, a, red, fox, now, end.
+        let whole = tokens("red fox", 64);
+        assert_eq!(whole.len(), 6);
+        assert_eq!(tokens("red fox", 4), whole);
+        assert_eq!(tokens("red fox", 3), [&whole[..3], &whole[4..]].concat());
+        assert_eq!(tokens("red fox", 2), [&whole[..2], &whole[4..]].concat());
+        assert_eq!(tokens("red fox", 1).last(), Some(&END));
+        // The stand-in's pieces of a template are more than the encoder skips.
+        let qwen = Config::preset("qwen-image").expect("listed");
+        let tokens = Tokenizer::hash(&qwen).tokens(&qwen, "red fox", 64).expect("a hash");
+        let plain = HashTokens::new(qwen.vocabulary).tokens("red fox", 64);
+        assert_eq!(tokens[qwen.skip..qwen.skip + 2], plain[..2]);
     }
 
     #[cfg(not(feature = "tokenizers"))]
     #[test]
     fn a_build_without_tokenizer_files_says_so() {
         let error = Tokenizer::open(Path::new("tokenizer.json")).unwrap_err().to_string();
-        assert!(error.contains("needs a build with the feature `tokenizers`"), "{error}");
+        assert!(
+            error
+                .contains("tokenizer.json: reading it needs a build with the feature `tokenizers`"),
+            "{error}"
+        );
     }
 
     #[cfg(feature = "tokenizers")]
     #[test]
     fn a_tokenizer_file_is_read() {
-        let path = tempfile::tempdir().expect("a folder");
-        let path = path.path().join("tokenizer.json");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tokenizer.json");
         let text = r#"{"version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
             "normalizer": null, "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null,
             "decoder": null, "model": {"type": "WordLevel", "vocab": {"red": 5, "fox": 6, "?": 0},
@@ -192,6 +236,18 @@ mod tests {
         let config = Config::preset("tiny-image").expect("listed");
         let tokens = |most| tokenizer.tokens(&config, "red fox owl", most).expect("known words");
         assert_eq!((tokens(64), tokens(2)), (vec![5, 6, 0], vec![5, 6]));
+        // As those of T5 a text ends in a token of its own, which is kept; the file's own limits do not count.
+        let end = r#""post_processor": {"type": "TemplateProcessing",
+            "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>", "type_id": 0}}],
+            "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+            "special_tokens": {"</s>": {"id": "</s>", "ids": [1], "tokens": ["</s>"]}}}"#;
+        let text = text.replace(r#""post_processor": null"#, end);
+        let limit = r#""truncation": {"max_length": 2, "strategy": "LongestFirst", "stride": 0, "direction": "Right"}"#;
+        let text = text.replace(r#""truncation": null"#, limit);
+        std::fs::write(&path, text).expect("writable");
+        let tokenizer = Tokenizer::open(&path).expect("a tokenizer");
+        let tokens = |most| tokenizer.tokens(&config, "red fox owl", most).expect("known words");
+        assert_eq!((tokens(64), tokens(2)), (vec![5, 6, 0, 1], vec![5, 1]));
         assert!(Tokenizer::open(Path::new("none.json")).is_err());
     }
 

@@ -39,6 +39,24 @@ fn one() -> usize {
     1
 }
 
+/// Mean and deviation of the latents of Wan2.2-TI2V-5B.
+///
+/// # Source
+/// `Wan2_2_VAE` in `wan/modules/vae2_2.py` of Wan-Video/Wan2.2; the same in the configuration file of its VAE.
+const MEAN_48: [f32; 48] = [
+    -0.2289, -0.0052, -0.1323, -0.2339, -0.2799, 0.0174, 0.1838, 0.1557, -0.1382, 0.0542, 0.2813,
+    0.0891, 0.1570, -0.0098, 0.0375, -0.1825, -0.2246, -0.1207, -0.0698, 0.5109, 0.2665, -0.2108,
+    -0.2158, 0.2502, -0.2055, -0.0322, 0.1109, 0.1567, -0.0729, 0.0899, -0.2799, -0.1230, -0.0313,
+    -0.1649, 0.0117, 0.0723, -0.2839, -0.2083, -0.0520, 0.3748, 0.0152, 0.1957, 0.1433, -0.2944,
+    0.3573, -0.0548, -0.1681, -0.0667,
+];
+const DEVIATION_48: [f32; 48] = [
+    0.4765, 1.0364, 0.4514, 1.1677, 0.5313, 0.4990, 0.4818, 0.5013, 0.8158, 1.0344, 0.5894, 1.0901,
+    0.6885, 0.6165, 0.8454, 0.4978, 0.5759, 0.3523, 0.7135, 0.6804, 0.5833, 1.4146, 0.8986, 0.5659,
+    0.7069, 0.5338, 0.4889, 0.4917, 0.4069, 0.4999, 0.6866, 0.4093, 0.5709, 0.6065, 0.6415, 0.4944,
+    0.5726, 1.2042, 0.5458, 1.6887, 0.3971, 1.0600, 0.3943, 0.5537, 0.5444, 0.4089, 0.7468, 0.7744,
+];
+
 /// Mean and deviation of the latents of Wan 2.1 and Qwen-Image.
 const MEAN_16: [f32; 16] = [
     -0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508, 0.4134, -0.0715, 0.5517,
@@ -77,7 +95,13 @@ impl Config {
             "small-image" => sized(4, 24, 1, false),
             "small-video" => sized(4, 24, 1, true),
             "qwen-image" => published(false),
-            "wan2.2-ti2v-5b" => Self { patch: 2, shortcut: true, ..sized(48, 256, 2, true) },
+            "wan2.2-ti2v-5b" => Self {
+                patch: 2,
+                shortcut: true,
+                latent_mean: MEAN_48.to_vec(),
+                latent_deviation: DEVIATION_48.to_vec(),
+                ..sized(48, 256, 2, true)
+            },
             "wan2.2-a14b" => published(true),
             _ => return None,
         })
@@ -90,16 +114,17 @@ impl Config {
         [frames, space, space]
     }
 
-    /// Latent frames, rows and columns of a picture.
+    /// Latent frames, rows and columns of a picture. Pixels that fill no whole latent pixel are cut off, as pipelines do.
     ///
     /// # Errors
-    /// [`KernelError::Picture`] if the VAE cannot make it: sides must be multiples of what latents shrink by, frames one
-    /// more than a multiple.
+    /// [`KernelError::Picture`] if nothing is left of a side, or if frames are not one more than a multiple of what latents
+    /// shrink by.
     ///
     /// ```
     /// use flexdit_kernels::vae::Config;
     /// let config = Config::preset("wan2.2-ti2v-5b").expect("a preset");
     /// assert_eq!(config.latents(81, 720, 1280)?, [21, 45, 80]);
+    /// assert_eq!(config.latents(81, 730, 1280)?, [21, 45, 80]);
     /// let error = config.latents(80, 720, 1280).unwrap_err();
     /// assert_eq!(error.to_string(), "the VAE makes no picture of 80 frames: expected 1 more than a multiple of 4");
     /// # Ok::<(), flexdit_kernels::KernelError>(())
@@ -119,8 +144,8 @@ impl Config {
         for (got, what, down) in
             [(height, "pixel rows", down_rows), (width, "pixel columns", down_columns)]
         {
-            if got == 0 || !got.is_multiple_of(down) {
-                return refuse(got, what, format!("a multiple of {down}"));
+            if got < down {
+                return refuse(got, what, format!("at least {down}"));
             }
         }
         Ok([1 + (frames - 1) / down_frames, height / down_rows, width / down_columns])
@@ -249,9 +274,10 @@ mod tests {
     #[test]
     fn what_cannot_be_made_is_refused_by_name() {
         let mut config = Config::preset("tiny-image").expect("listed");
-        let refused = config.latents(1, 60, 64).unwrap_err().to_string();
-        assert_eq!(refused, "the VAE makes no picture of 60 pixel rows: expected a multiple of 8");
+        let refused = config.latents(1, 7, 64).unwrap_err().to_string();
+        assert_eq!(refused, "the VAE makes no picture of 7 pixel rows: expected at least 8");
         assert_eq!(config.picture(config.latents(3, 64, 72).expect("a picture")), [3, 64, 72]);
+        assert_eq!(config.picture(config.latents(3, 71, 79).expect("a picture")), [3, 64, 72]);
         config.temporal.pop();
         let refused = config.check().unwrap_err().to_string();
         assert_eq!(

@@ -21,9 +21,11 @@ mod list;
 mod memory;
 mod rows;
 mod run;
+mod whole;
 
 pub use config::Config;
 pub use rows::Rows;
+pub(crate) use whole::{causal_convolution, pixel_norm};
 
 use crate::cpu::Scratch;
 use crate::error::{KernelError, Result};

@@ -72,7 +72,31 @@ impl Files {
     /// # Errors
     /// [`KernelError::Weights`] with every tensor that is wrong.
     pub fn check(&self, specs: &[TensorSpec]) -> Result<()> {
-        self.refuse(specs.iter().filter_map(|spec| self.problem(&spec.name, spec.shape)).collect())
+        let problems = specs.iter().filter_map(|spec| self.problem(&spec.name, spec.shape));
+        let problems: Vec<Problem> = problems.collect();
+        let missing = |problem: &Problem| matches!(problem, Problem::Missing { .. });
+        if problems.len() == specs.len() && problems.iter().all(missing) {
+            return self.refuse_with(problems, self.hint(specs));
+        }
+        self.refuse(problems)
+    }
+
+    /// How the file calls its tensors, where it has none of the names that are needed.
+    fn hint(&self, specs: &[TensorSpec]) -> String {
+        let prefix = self.names().find_map(|name| {
+            let ends = |spec: &TensorSpec| name.strip_suffix(&format!(".{}", spec.name));
+            specs.iter().find_map(ends)
+        });
+        match (prefix, self.names().next()) {
+            (Some(prefix), _) => format!("its names start with `{prefix}.`: remove that prefix"),
+            (None, Some(name)) => {
+                let start = name.split('.').next().unwrap_or(name);
+                format!(
+                    "its names are others and start with `{start}`: is it another model's, or another layout?"
+                )
+            }
+            (None, None) => "it has no tensors".to_owned(),
+        }
     }
 
     /// Names of all tensors, in alphabetical order.
@@ -81,10 +105,14 @@ impl Files {
     }
 
     fn refuse(&self, problems: Vec<Problem>) -> Result<()> {
+        self.refuse_with(problems, String::new())
+    }
+
+    fn refuse_with(&self, problems: Vec<Problem>, hint: String) -> Result<()> {
         if problems.is_empty() {
             return Ok(());
         }
-        Err(KernelError::Weights { path: self.path.clone(), problems })
+        Err(KernelError::Weights { path: self.path.clone(), problems, hint })
     }
 
     fn problem(&self, name: &str, expected: Shape) -> Option<Problem> {
@@ -102,7 +130,8 @@ impl WeightSource for Files {
     /// The tensor, in f32.
     ///
     /// # Errors
-    /// [`KernelError::Weights`] if it is not as expected; [`KernelError::File`] if it cannot be read.
+    /// [`KernelError::Weights`] if it is not as expected or holds numbers that are not finite; [`KernelError::File`] if it
+    /// cannot be read.
     fn tensor(&mut self, name: &str, shape: Shape) -> Result<Tensor> {
         self.refuse(self.problem(name, shape).into_iter().collect())?;
         let entry = self.tensors[name].clone();
@@ -112,11 +141,15 @@ impl WeightSource for Files {
             |error| KernelError::File { path: self.path.clone(), why: error.to_string() },
         )?;
         let pairs = || bytes.as_chunks::<2>().0.iter();
-        let data = match entry.dtype {
+        let data: Vec<f32> = match entry.dtype {
             Dtype::BF16 => pairs().map(|pair| bf16::from_le_bytes(*pair).to_f32()).collect(),
             Dtype::F16 => pairs().map(|pair| f16::from_le_bytes(*pair).to_f32()).collect(),
             _ => bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)).collect(),
         };
+        if let Some(index) = data.iter().position(|x| !x.is_finite()) {
+            let (name, got) = (name.to_owned(), data[index]);
+            self.refuse(vec![Problem::NotFinite { name, index, got }])?;
+        }
         Tensor::new(name, shape, data)
     }
 }

@@ -30,6 +30,16 @@ pub enum Problem {
         /// The type in the file.
         got: Dtype,
     },
+    /// It holds a number that is none, or infinite.
+    #[error("tensor `{name}` holds {got} at element {index}, expected finite numbers")]
+    NotFinite {
+        /// Its name.
+        name: String,
+        /// Where.
+        index: usize,
+        /// What stands there.
+        got: f32,
+    },
     /// Two files hold it.
     #[error("tensor `{name}` is in two files, {first} and {second}")]
     Twice {
@@ -42,7 +52,17 @@ pub enum Problem {
     },
 }
 
-/// Problems one below the other.
-pub(crate) fn list(problems: &[Problem]) -> String {
-    problems.iter().map(|problem| format!("\n  {problem}")).collect()
+/// Problems that are told one by one; of more only the number.
+const TOLD: usize = 10;
+
+/// Problems one below the other, then the hint.
+pub(crate) fn list(problems: &[Problem], hint: &str) -> String {
+    let mut lines: Vec<String> = problems.iter().take(TOLD).map(Problem::to_string).collect();
+    if problems.len() > TOLD {
+        lines.push(format!("and {} more", problems.len() - TOLD));
+    }
+    if !hint.is_empty() {
+        lines.push(hint.to_owned());
+    }
+    lines.iter().map(|line| format!("\n  {line}")).collect()
 }

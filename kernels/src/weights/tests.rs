@@ -92,6 +92,51 @@ fn every_wrong_tensor_is_named() {
 }
 
 #[test]
+fn of_many_wrong_tensors_ten_are_told_and_a_prefix_that_all_have_is_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let spec = |name: String| TensorSpec { name, shape: [2].into() };
+    let specs = |prefix: &str| -> Vec<TensorSpec> {
+        (0..25).map(|i| spec(format!("{prefix}layer.{i:02}.bias"))).collect()
+    };
+    let path = folder.path().join("x.safetensors");
+    let said = |files: &Files| files.check(&specs("")).unwrap_err().to_string();
+    let error = said(&written(&path, &specs("model.net."), DType::F32));
+    let lines: Vec<&str> = error.lines().collect();
+    assert_eq!(lines.len(), 13, "{error}");
+    assert!(lines[0].ends_with("not as needed, 25 in all:"), "{error}");
+    assert_eq!(
+        lines[10..],
+        [
+            "  tensor `layer.09.bias` is missing",
+            "  and 15 more",
+            "  its names start with `model.net.`: remove that prefix",
+        ]
+    );
+    let error = said(&written(&path, &[spec("unet.a".into())], DType::F32));
+    assert!(error.contains("its names are others and start with `unet`"), "{error}");
+    // One that is there is enough to see that names are right.
+    let error = said(&written(&path, &specs("")[..1], DType::F32));
+    assert!(error.ends_with("and 14 more"), "{error}");
+}
+
+#[test]
+fn weights_that_are_not_finite_are_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("x.safetensors");
+    for bad in [f32::NAN, f32::NEG_INFINITY] {
+        let bytes: Vec<u8> = [1.0, bad].iter().flat_map(|x| x.to_le_bytes()).collect();
+        let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![2], &bytes);
+        let tensors = [("norm.weight", view.expect("fits"))];
+        safetensors::serialize_to_file(tensors, None, &path).expect("writable");
+        let mut files = Files::open(&path).expect("just written");
+        let error = files.tensor("norm.weight", [2].into()).unwrap_err().to_string();
+        let expected =
+            format!("tensor `norm.weight` holds {bad} at element 1, expected finite numbers");
+        assert!(error.ends_with(&expected), "{error}");
+    }
+}
+
+#[test]
 fn what_is_no_safetensors_file_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("x.safetensors");

@@ -75,8 +75,9 @@ pub struct ModelSpec {
     pub steps: u32,
     /// Buffers of solver state that move beside the latents, each as large as they.
     ///
-    /// 3 for our own video models, whose UniPC keeps two predictions and a sample; 0 where Euler needs none. 0 for published
-    /// models too: their simulated migration counts latents and embeddings alone, as published sizes of the state do.
+    /// 3 for our own video models, whose UniPC keeps two predictions and a sample; 0 where Euler needs none. 0 for the
+    /// published Wan models too, though their solver is the same: their simulated migration counts latents and embeddings
+    /// alone, as published sizes of the state do. Real ranks move all of it.
     pub history: u32,
 }
 

@@ -1,11 +1,9 @@
 //! Denoising: a chunk of steps on one rank of a task.
 
 use super::link::{Link, Shared};
-use super::{Dit, Model, branches};
+use super::{Dit, DitError, Model};
 use crate::compute::{ComputeError, Job, Output};
-use crate::memory::Buffer;
 use crate::peers::Peers;
-use flexdit_kernels::Tensor;
 use flexdit_kernels::cpu::Scratch;
 use flexdit_kernels::model::Parallel;
 use flexdit_kernels::pipeline::{Branches, Context, Progress};
@@ -62,9 +60,12 @@ impl Dit {
         let (model, grid) = (self.model(shape)?, self.grid(shape)?);
         let mut kept = self.scratch_of(job);
         let scratch = &mut kept.scratch;
-        let texts = embeddings(model, job.whole(0), branches(shape))?;
+        let embeddings: &[bf16] = job.whole(0).as_slice();
+        let mut wide = vec![0.0; embeddings.len()];
+        embeddings.convert_to_f32_slice(&mut wide);
+        let texts = self.unpack(job.request, &wide)?;
         let context = Context { with: &texts[0], without: texts.get(1) };
-        let solver = model.pipeline.solver(shape.steps as usize);
+        let solver = model.pipeline.solver(shape.steps as usize, grid);
         let (place, peers) = (Place::new(job), RefCell::new(peers));
         let (mut parallel, mut pair) = (place.parallel(&peers), place.pair(&peers));
         let mut progress = resume(model, job, scratch);
@@ -85,21 +86,17 @@ impl Dit {
                 scratch,
             )?;
         }
+        finite(&progress.tokens, job.task.first_step + job.task.steps)?;
         leave(model, job, progress, scratch)
     }
 }
 
-/// The texts of the branches, as the kernels take them.
-fn embeddings(model: &Model, buffer: &Buffer, count: usize) -> Result<Vec<Tensor>, ComputeError> {
-    let dim = model.pipeline.config().transformer.text_dim;
-    let values: &[bf16] = buffer.as_slice();
-    let text = |values: &[bf16]| {
-        let mut wide = vec![0.0; values.len()];
-        values.convert_to_f32_slice(&mut wide);
-        Tensor::new("text", [values.len() / dim, dim], wide)
-    };
-    let texts = values.chunks_exact(values.len() / count).map(text);
-    Ok(texts.collect::<Result<_, _>>()?)
+/// Refuses latents that overflowed: the decode would tell much later, and not when it happened.
+pub(super) fn finite(latents: &[f32], steps: u32) -> Result<(), DitError> {
+    if latents.iter().all(|x| x.is_finite()) {
+        return Ok(());
+    }
+    Err(DitError::NotFinite { what: "latents", after: format!("denoising step {steps}") })
 }
 
 /// What the task before left, in buffers of this rank.

@@ -28,6 +28,22 @@ pub enum DitError {
         /// What the transformer takes.
         most: usize,
     },
+    /// A prompt of which nothing is left as tokens.
+    #[error("{model}: the prompt `{text}` has no token")]
+    Prompt {
+        /// The model's name.
+        model: String,
+        /// The prompt.
+        text: String,
+    },
+    /// Numbers that overflowed or never were any; weights in files are checked when they are read.
+    #[error("{what} are not finite after {after}")]
+    NotFinite {
+        /// Which.
+        what: &'static str,
+        /// The stage, and the last of its steps.
+        after: String,
+    },
     /// A request without denoising steps.
     #[error("no denoising steps")]
     Steps,

@@ -1,23 +1,28 @@
 //! Where a model's weights come from.
 
-use super::Model;
 use super::error::DitError;
+use super::{Model, Prompts};
 use flexdit_kernels::KernelError;
 use flexdit_kernels::error::Result;
 use flexdit_kernels::model::{Seeded, TensorSpec, WeightSource};
 use flexdit_kernels::pipeline::{Config, Pipeline};
+use flexdit_kernels::text::Tokenizer;
 use flexdit_kernels::weights::Files;
 use std::path::{Path, PathBuf};
 
 /// Folders of the parts within a model's folder, as in diffusers.
 const PARTS: [&str; 3] = ["text_encoder", "transformer", "vae"];
 
+/// Folder of a model's own tokenizer beside them, and its file.
+const TOKENIZER: [&str; 2] = ["tokenizer", "tokenizer.json"];
+
 /// Where weights come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Weights {
     /// Random ones of this seed, the same on every machine.
     Seeded(u64),
-    /// A folder with the folders `text_encoder`, `transformer` and `vae` of safetensors files.
+    /// A folder with the folders `text_encoder`, `transformer` and `vae` of safetensors files, and maybe `tokenizer` with a
+    /// `tokenizer.json`.
     Folder(PathBuf),
 }
 
@@ -53,14 +58,32 @@ impl Source {
         Self::preset(name, Weights::Seeded(seed))
     }
 
-    /// The model with its weights.
-    pub(super) fn load(&self) -> std::result::Result<Model, DitError> {
+    /// The model with its weights, and with its tokenizer, if there are texts for one.
+    pub(super) fn load(&self, prompts: &Prompts) -> std::result::Result<Model, DitError> {
+        let pipeline = self.pipeline(prompts).map_err(|error| self.failed(error))?;
+        Ok(Model { source: self.clone(), pipeline })
+    }
+
+    fn pipeline(&self, prompts: &Prompts) -> Result<Pipeline> {
+        self.config.check()?;
+        let tokenizer = self.tokenizer().filter(|_| !prompts.texts.is_empty());
+        let tokenizer = tokenizer.map(|path| Tokenizer::open(&path)).transpose()?;
         let load = |[text, transformer, vae]: Parts<'_>| {
             Pipeline::load(&self.config, [text, transformer, vae])
         };
-        let pipeline = self.config.check().and_then(|()| self.with_parts(load));
-        let pipeline = pipeline.map_err(|error| self.failed(error))?;
-        Ok(Model { source: self.clone(), pipeline })
+        let pipeline = self.with_parts(load)?;
+        Ok(match tokenizer {
+            Some(tokenizer) => pipeline.with_tokenizer(tokenizer),
+            None => pipeline,
+        })
+    }
+
+    /// The file of the model's own tokenizer, if the weights' folder has one for it.
+    fn tokenizer(&self) -> Option<PathBuf> {
+        let Weights::Folder(path) = &self.weights else { return None };
+        let [folder, file] = TOKENIZER;
+        let folder = path.join(folder);
+        folder.is_dir().then(|| folder.join(file))
     }
 
     /// What the kernels say of this model.
@@ -82,15 +105,33 @@ impl Source {
         }
     }
 
+    /// The files of all parts; what is wrong with any of them is told at once.
     fn files(&self, path: &Path) -> Result<[Files; 3]> {
         let Config { text, transformer, vae, .. } = &self.config;
         let specs = [text.tensors(), transformer.tensors(), vae.tensors()];
+        if !path.is_dir() {
+            let why = format!(
+                "no such folder; expected one with the folders {}, {} and {} of safetensors files",
+                PARTS[0], PARTS[1], PARTS[2]
+            );
+            return Err(KernelError::File { path: path.into(), why });
+        }
         let open = |(part, specs): (&str, &Vec<TensorSpec>)| {
             let files = Files::open(&path.join(part))?;
             files.check(specs)?;
             Ok(files)
         };
-        let files: Result<Vec<Files>> = PARTS.into_iter().zip(&specs).map(open).collect();
-        Ok(files?.try_into().expect("three parts"))
+        let (mut files, mut errors) = (Vec::new(), Vec::new());
+        for part in PARTS.into_iter().zip(&specs).map(open) {
+            match part {
+                Ok(opened) => files.push(opened),
+                Err(error) => errors.push(error),
+            }
+        }
+        match (errors.len(), files.try_into()) {
+            (0, Ok(files)) => Ok(files),
+            (1, _) => Err(errors.remove(0)),
+            _ => Err(KernelError::Several(errors)),
+        }
     }
 }

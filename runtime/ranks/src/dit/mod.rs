@@ -1,7 +1,7 @@
 //! Diffusion transformers behind the driver: the kernels' pipelines as a [`Compute`].
 //!
-//! Owns the models' weights, each rank's buffers, and what a request's noise and prompt are: they follow from the seed of the
-//! run and the request's ordinal. Knows no placement and no time. Invariant: a request's picture has the same bits for
+//! Owns the models' weights, each rank's buffers, and what a request's noise and prompt are: they follow from the seed and the
+//! texts of the run and the request's ordinal. Knows no placement and no time. Invariant: a request's picture has the same bits for
 //! every Ulysses degree, CFG degree and split of the decoder, and for any change of these between chunks; ring degrees agree
 //! within the tolerance that [`Dit::colours`] derives.
 
@@ -11,6 +11,7 @@ mod judge;
 mod link;
 mod load;
 mod picture;
+mod prompts;
 mod serial;
 mod stages;
 mod warm_up;
@@ -19,6 +20,7 @@ pub use error::DitError;
 pub use judge::JUDGED;
 pub use load::{Source, Weights};
 pub use picture::Picture;
+pub use prompts::Prompts;
 
 use crate::artifact::{RowTensor, State, WholeTensor};
 use crate::compute::{Compute, ComputeError, Job, Output};
@@ -28,7 +30,7 @@ use crate::tokens::Tokens;
 use flexdit_core::{Bytes, Group, Parallelism, Rank, Request, RequestId, Shape, Stage};
 use flexdit_kernels::cpu::Scratch;
 use flexdit_kernels::model::{Family, Split};
-use flexdit_kernels::pipeline::{Memory, Pipeline, Prompt};
+use flexdit_kernels::pipeline::{Memory, Pipeline};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -84,6 +86,7 @@ impl Model {
 /// ```
 pub struct Dit {
     models: Arc<[Model]>,
+    prompts: Arc<Prompts>,
     seed: u64,
     slots: Vec<Mutex<Slot>>,
 }
@@ -167,13 +170,27 @@ impl Dit {
     /// # Errors
     /// [`DitError::Load`] with the model's name and what the kernels say of its configuration or its weights.
     pub fn load(sources: &[Source], seed: u64) -> Result<Self, DitError> {
-        let models = sources.iter().map(Source::load).collect::<Result<_, _>>()?;
-        Ok(Self { models, seed, slots: empty() })
+        Self::prompted(sources, seed, Prompts::default())
     }
 
-    /// The same models for a run of another seed, with buffers of its own.
+    /// The same with texts for the requests to show. A model whose weights come from a folder with a tokenizer uses that.
+    ///
+    /// # Errors
+    /// As [`Dit::load`]; a tokenizer that cannot be read; [`DitError::Prompt`] for a text without a token.
+    pub fn prompted(sources: &[Source], seed: u64, prompts: Prompts) -> Result<Self, DitError> {
+        let load = |source: &Source| {
+            let model = source.load(&prompts)?;
+            prompts.check(&model)?;
+            Ok(model)
+        };
+        let models = sources.iter().map(load).collect::<Result<_, DitError>>()?;
+        Ok(Self { models, prompts: Arc::new(prompts), seed, slots: empty() })
+    }
+
+    /// The same models and texts for a run of another seed, with buffers of its own.
     pub fn for_seed(&self, seed: u64) -> Self {
-        Self { models: Arc::clone(&self.models), seed, slots: empty() }
+        let (models, prompts) = (Arc::clone(&self.models), Arc::clone(&self.prompts));
+        Self { models, prompts, seed, slots: empty() }
     }
 
     /// The seed of a request's noise: what a picture's metadata names.
@@ -257,12 +274,6 @@ impl Dit {
     /// Latent tokens along frames, rows and columns.
     fn grid(&self, shape: &Shape) -> Result<[usize; 3], DitError> {
         Ok(self.model(shape)?.pipeline.config().grid(pixels(shape))?)
-    }
-
-    /// The prompt of a branch: the request's words, or its negative ones.
-    fn prompt(&self, request: &Request, branch: usize) -> Prompt<'static> {
-        let seed = mix(self.seed(request.id).wrapping_add(branch as u64 + 1));
-        Prompt::Random { seed, tokens: request.shape.text_tokens as usize }
     }
 
     /// The rows of some tokens before the first step.

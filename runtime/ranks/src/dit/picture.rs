@@ -17,7 +17,8 @@ pub struct Picture {
 }
 
 impl Dit {
-    /// The picture of a completed request, from the rows of its decoding ranks.
+    /// The picture of a completed request, from the rows of its decoding ranks. It is smaller than was asked for where pixels
+    /// fill no whole token.
     ///
     /// # Panics
     /// If it is not a result of these models.
@@ -25,11 +26,12 @@ impl Dit {
         let shape = &completed.request.shape;
         let model = self.model(shape).expect("a model of this run");
         let grid = self.grid(shape).expect("it was computed");
-        let [frames, _, width] = pixels(shape);
+        let made = model.pipeline.config().made(pixels(shape)).expect("it was computed");
+        let [frames, height, width] = made;
         let parts = usize::from(completed.parallelism.patch);
         assert_eq!(completed.parts.len(), parts, "parts of a result");
         let down = model.pipeline.config().vae.down()[1];
-        let mut rgb = vec![0; frames * shape.height as usize * width * 3];
+        let mut rgb = vec![0; frames * height * width * 3];
         for (index, part) in completed.parts.iter().enumerate() {
             let rows = model.pipeline.rows(grid, parts, index).mine();
             let (first, count) = (rows.start * down, rows.len() * down);
@@ -37,10 +39,11 @@ impl Dit {
             assert_eq!(bytes.len(), frames * count * width * 3, "bytes of a part");
             let strips = bytes.chunks_exact((count * width * 3).max(1));
             for (frame, strip) in strips.enumerate() {
-                let at = (frame * shape.height as usize + first) * width * 3;
+                let at = (frame * height + first) * width * 3;
                 rgb[at..at + strip.len()].copy_from_slice(strip);
             }
         }
-        Picture { frames: shape.frames, height: shape.height, width: shape.width, rgb }
+        let [frames, height, width] = made.map(|length| length as u32);
+        Picture { frames, height, width, rgb }
     }
 }

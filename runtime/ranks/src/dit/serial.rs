@@ -1,6 +1,7 @@
 //! A request from prompt to picture in one thread, without driver and ranks: what every run must give.
 
-use super::{Dit, DitError, Picture, branches};
+use super::denoise::finite;
+use super::{Dit, DitError, Picture, branches, pixels};
 use crate::tokens::Tokens;
 use flexdit_core::Request;
 use flexdit_kernels::cpu::Scratch;
@@ -50,18 +51,19 @@ impl Dit {
         let all = Tokens::all(grid.map(|length| length as u32));
         let tokens = self.noise(request, &all)?;
         let mut progress = Progress { tokens, state: State::default() };
-        let (solver, mut alone) = (pipeline.solver(shape.steps as usize), Parallel::alone());
-        for _ in 0..shape.steps {
+        let (solver, mut alone) = (pipeline.solver(shape.steps as usize, grid), Parallel::alone());
+        for step in 0..shape.steps {
             let branches = match shape.guidance {
                 false => Branches::Plain,
                 true => Branches::InTurn { scale: model.scale() },
             };
             let (progress, alone) = (&mut progress, &mut alone);
             pipeline.step(&solver, grid, context, branches, progress, alone, scratch)?;
+            finite(&progress.tokens, step + 1)?;
         }
         let rows = pipeline.rows(grid, 1, 0);
         let picture = pipeline.decode(progress.tokens, grid, &rows, &mut Alone, scratch)?;
-        let (frames, height, width) = (shape.frames, shape.height, shape.width);
+        let [frames, height, width] = pipeline.config().made(pixels(shape))?.map(|n| n as u32);
         Ok(Picture { frames, height, width, rgb: rgb(&picture) })
     }
 }

@@ -1,7 +1,7 @@
 //! The stages before and after denoising: text encoding on one rank, decoding by rows.
 
 use super::link::Link;
-use super::{Dit, EMBEDDING_BYTES, branches};
+use super::{Dit, DitError, EMBEDDING_BYTES, branches};
 use crate::compute::{Compute, ComputeError, Job, Output};
 use crate::peers::Peers;
 use flexdit_kernels::pipeline::rgb_into;
@@ -22,7 +22,13 @@ impl Dit {
         let parts = whole.as_mut_slice::<bf16>().chunks_exact_mut(bytes / EMBEDDING_BYTES / count);
         for (branch, part) in parts.enumerate() {
             let text = model.pipeline.encode(self.prompt(job.request, branch), scratch)?;
-            part.convert_from_f32_slice(text.data());
+            if !text.data().iter().all(|x| x.is_finite()) {
+                let after = "text encode".to_owned();
+                return Err(DitError::NotFinite { what: "text embeddings", after }.into());
+            }
+            // A short prompt fills the first rows; rows of zeros beyond are made again where they are needed.
+            let count = part.len().min(text.data().len());
+            part[..count].convert_from_f32_slice(&text.data()[..count]);
         }
         Ok(Output { rows, whole: vec![whole] })
     }

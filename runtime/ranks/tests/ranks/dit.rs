@@ -22,7 +22,7 @@ use std::sync::{Arc, LazyLock};
 
 const NAMES: [&str; 2] = ["tiny-image", "tiny-video"];
 
-static DIT: LazyLock<Arc<Dit>> = LazyLock::new(|| {
+pub static DIT: LazyLock<Arc<Dit>> = LazyLock::new(|| {
     let sources = NAMES.map(|name| Source::seeded(name, 5).expect("a preset"));
     Arc::new(Dit::load(&sources, 11).expect("seeded"))
 });
@@ -33,7 +33,7 @@ fn spec(shape: &Shape) -> &'static ModelSpec {
 
 /// Offers these splits of steps and of decodes, as far as a shape allows them.
 #[derive(Clone)]
-struct Offer {
+pub struct Offer {
     steps: Vec<Parallelism>,
     patches: Vec<u8>,
 }
@@ -44,7 +44,7 @@ impl Offer {
     }
 
     /// Everything that keeps the bits, in a world.
-    fn all(world: u16) -> Self {
+    pub fn all(world: u16) -> Self {
         let u = Parallelism::ulysses;
         let cfg = |degree| Parallelism { cfg: 2, ..u(degree) };
         let steps = [u(1), u(2), cfg(1), u(4), cfg(2), u(8), cfg(4)];
@@ -75,7 +75,7 @@ impl Estimator for Offer {
     }
 }
 
-fn requests(seed: u64, count: u32) -> Vec<Request> {
+pub fn requests(seed: u64, count: u32) -> Vec<Request> {
     let mut dice = Dice::new(seed);
     (0..count)
         .map(|id| {
@@ -83,7 +83,8 @@ fn requests(seed: u64, count: u32) -> Vec<Request> {
             let shape = Shape {
                 model: ModelId(u8::from(video)),
                 guidance: dice.chance(50),
-                height: 16 * dice.range(1, 5) as u32,
+                // Rows that fill no whole token are cut off.
+                height: 16 * dice.range(1, 5) as u32 + 5 * (id % 3),
                 width: 16 * dice.range(1, 4) as u32,
                 frames: if video { 1 + 4 * dice.range(0, 2) as u32 } else { 1 },
                 text_tokens: dice.range(1, 12) as u32,
@@ -104,13 +105,13 @@ fn requests(seed: u64, count: u32) -> Vec<Request> {
         .collect()
 }
 
-struct Ran {
-    outcome: Outcome,
-    pictures: BTreeMap<u32, Picture>,
+pub struct Ran {
+    pub outcome: Outcome,
+    pub pictures: BTreeMap<u32, Picture>,
     log: Log,
 }
 
-fn run(
+pub fn run(
     requests: &[Request],
     world: u16,
     compute: Arc<dyn Compute>,
@@ -177,10 +178,16 @@ fn core_and_kernels_mean_the_same_models() {
             Family::Video => Blocks::Cross { layers: dit.layers as u32 },
         };
         assert_eq!(spec.blocks, blocks, "{name}");
-        if name.starts_with("tiny") || name.starts_with("small") {
-            assert_eq!(spec.params, dit.parameters(), "{name}");
-            assert_eq!(spec.history as usize, config.method.history(), "{name}");
-        }
+        let ours = name.starts_with("tiny") || name.starts_with("small");
+        // Published counts are round, and a14b has two experts.
+        let experts = if name == "wan2.2-a14b" { 2 } else { 1 };
+        let apart = spec.params.abs_diff(experts * dit.parameters());
+        assert!(if ours { apart == 0 } else { apart < spec.params / 30 }, "{name}: {apart}");
+        // What simulated migration counts; METHODOLOGY says why it is less for published video models.
+        let less = ["wan2.2-ti2v-5b", "wan2.2-a14b"].contains(&name);
+        let counted = if less { 0 } else { config.method.history() };
+        assert_eq!(spec.history as usize, counted, "{name}");
+        assert!(!less || config.method.history() == 3, "{name}: no difference to document");
     }
     assert_eq!(common, 7);
 }
@@ -326,8 +333,8 @@ fn what_cannot_be_made_is_refused_by_name() {
     };
     let one = Parallelism::SINGLE;
     assert_eq!(
-        refused(Shape { height: 40, ..shape }, one),
-        "the VAE makes no picture of 40 pixel rows: expected a multiple of 16"
+        refused(Shape { height: 15, ..shape }, one),
+        "the VAE makes no picture of 15 pixel rows: expected at least 16"
     );
     assert_eq!(
         refused(Shape { model: ModelId(1), frames: 4, ..shape }, one),

@@ -5,6 +5,7 @@ mod dit;
 mod failures;
 mod first;
 mod noise;
+mod prompts;
 mod restless;
 mod results;
 mod turns;
