@@ -142,6 +142,15 @@ impl Joined {
         self.store.refuse(&endings).map_err(|error| system(self.rank, &error))
     }
 
+    /// Lets whoever waits for this rank in a creation, or ever will, know that it does not come: it is lost.
+    ///
+    /// # Errors
+    ///
+    /// [`CommError::System`] if the store cannot be reached.
+    pub fn refuse_all(&self) -> Result<(), CommError> {
+        self.store.refuse(&endings_of(self.rank)).map_err(|error| system(self.rank, &error))
+    }
+
     fn create_under(
         &mut self,
         prefix: &str,
@@ -245,6 +254,11 @@ fn address_key(prefix: &str, member: Rank) -> String {
 /// Where the first member tells the id.
 fn id_key(prefix: &str, first: Rank) -> String {
     format!("{prefix}/id-of-{}", first.0)
+}
+
+/// How all keys end under which a rank tells anything, whatever the group and its number.
+pub(super) fn endings_of(rank: Rank) -> [String; 2] {
+    [address_key("", rank), id_key("", rank)]
 }
 
 /// An error of the store in the words of [`CommError`].

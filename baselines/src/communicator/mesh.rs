@@ -22,6 +22,9 @@ pub(super) type Id = [u8; 16];
 const MAGIC: [u8; 4] = *b"fxd1";
 const HELLO_BYTES: usize = 24;
 
+/// How long a member is waited for before it is looked for: whoever is to dial and is gone says nothing.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// A connection on its way.
 struct Attempt {
     stream: TcpStream,
@@ -105,7 +108,14 @@ pub(super) fn connect_all(
             attempts.iter_mut().for_each(|attempt| attempt.ready = true);
             knocked = true;
         } else if let Some(left) = patience.left() {
-            knocked = sleep(&mut attempts, (answers > 0).then_some(listener), left)?;
+            knocked = sleep(&mut attempts, (answers > 0).then_some(listener), left.min(LOOK))?;
+            if !knocked && !attempts.iter().any(|attempt| attempt.ready) {
+                let silent = |peer: &usize| links[*peer].is_none() && dials(*peer, own);
+                let mut silent = (0..links.len()).filter(|peer| *peer != own).filter(silent);
+                if let Some(peer) = silent.find(|peer| is_gone(addresses[*peer])) {
+                    return Err(Fault::Lost { peer });
+                }
+            }
         } else {
             let missing = (0..links.len()).filter(|peer| *peer != own && links[*peer].is_none());
             return Err(Fault::Late { missing: missing.collect(), waited: patience.waited() });
@@ -129,6 +139,12 @@ fn dial(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::from(socket);
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// Whether nobody listens there any more. Whoever does takes this for a stranger at the door.
+fn is_gone(address: SocketAddr) -> bool {
+    let found = TcpStream::connect_timeout(&address, LOOK);
+    found.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
 /// A connection that has come, if one has.

@@ -23,6 +23,7 @@ impl Communicators {
     /// # Errors
     /// If it cannot listen.
     pub fn serve() -> Result<StoreWorld, CommError> {
+        allow_files();
         let server = Store::serve("127.0.0.1:0").map_err(|error| CommError::System {
             rank: Rank(0),
             doing: "listen for the ranks of the world".into(),
@@ -41,6 +42,7 @@ impl Communicators {
         rank: Rank,
         world: u16,
     ) -> Result<Box<dyn Groups>, CommError> {
+        allow_files();
         let address = address.parse().map_err(|error: AddrParseError| CommError::System {
             rank,
             doing: format!("connect to the store at `{address}`"),
@@ -73,14 +75,31 @@ impl Fabric for Communicators {
     }
 }
 
+/// Lets this process have as many open files as it may: every ordered group that was ever used keeps its sockets, one for each
+/// pair of members and end.
+fn allow_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        // Where the system refuses, what it grants is enough for most.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
+}
+
 /// The store of a world of communicators. Connections tell members of those that are gone.
 #[derive(Debug)]
 pub struct StoreWorld(StoreServer);
 
 #[cfg(target_os = "linux")]
 impl flexdit_ranks::process::World for StoreWorld {
-    fn address(&self) -> String {
-        self.0.address().to_string()
+    fn open(&self) -> Result<String, CommError> {
+        Ok(self.0.address().to_string())
+    }
+
+    fn lost(&self, rank: Rank) {
+        // A store that does not answer answers nobody who waits for that rank either.
+        let _ = self.0.refuse_all(rank);
     }
 }
 
@@ -98,6 +117,15 @@ struct OnCommunicators {
 impl OnCommunicators {
     fn place(&self, group: &Group) -> Option<usize> {
         self.kept.iter().position(|kept| kept.membership().group() == group)
+    }
+}
+
+impl Drop for OnCommunicators {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Its thread dies: peers that wait for it at the store are told by nobody else.
+            let _ = self.joined.refuse_all();
+        }
     }
 }
 
@@ -215,6 +243,7 @@ impl Collectives for Lent<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
     fn group(ranks: &[u16]) -> Group {
         ranks.iter().copied().map(Rank).collect()
@@ -251,6 +280,45 @@ mod tests {
             Ok::<_, CommError>([first, exchange(groups, rank, &group(&[1, 0]))?])
         });
         assert!(found.iter().all(|each| *each == Ok([[0, 1], [1, 0]])), "{found:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn groups_may_have_as_many_sockets_as_the_system_allows() {
+        use rustix::process::{Resource, getrlimit};
+        let _world = Communicators::serve().expect("a world");
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!(limit.current, limit.maximum);
+    }
+
+    #[test]
+    fn a_rank_that_dies_before_a_group_is_formed_is_noticed() {
+        let mut ranks = Communicators::default().ranks(2).expect("a world");
+        let (gone, mut left) = (ranks.pop(), ranks.pop().expect("a rank"));
+        let dies = move || {
+            let _gone = gone;
+            resume_unwind(Box::new("as a lost thread does"))
+        };
+        let died: Result<(), _> = catch_unwind(AssertUnwindSafe(dies));
+        assert!(died.is_err());
+        left.begin(7).expect("a number");
+        let formed = left.on(&group(&[0, 1])).map(drop);
+        let gone = matches!(formed, Err(CommError::PeerLost { peer: Rank(1), .. }));
+        assert!(gone, "{formed:?}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_that_is_gone_before_a_group_is_formed_is_noticed() {
+        use flexdit_ranks::process::World as _;
+        let world = Communicators::serve().expect("a world");
+        let address = world.open().expect("it is there");
+        let mut left = Communicators::default().join(&address, Rank(0), 2).expect("a rank");
+        world.lost(Rank(1));
+        left.begin(7).expect("a number");
+        let formed = left.on(&group(&[1, 0])).map(drop);
+        let gone = matches!(formed, Err(CommError::PeerLost { peer: Rank(1), .. }));
+        assert!(gone, "{formed:?}");
     }
 
     #[test]

@@ -40,10 +40,7 @@ pub(super) fn start(
     let refused = |error: &dyn std::fmt::Display| RunError::World(error.to_string());
     let size = setting.world();
     let world: Arc<dyn World> = match collectives {
-        CollectiveKind::GroupFree => {
-            let world = SharedWorld::new(size, &GroupFree::default());
-            Arc::new(world.map_err(|error| refused(&error))?)
-        }
+        CollectiveKind::GroupFree => Arc::new(SharedWorld::new(size, &GroupFree::default())),
         CollectiveKind::Communicators => {
             Arc::new(Communicators::serve().map_err(|error| refused(&error))?)
         }

@@ -122,7 +122,7 @@ mod linux {
     fn pair(side: u32, steps: u32) -> Result<[Nanos; 2], Failed> {
         let thread = run(Arc::new(Copier), &GroupFree::default(), side, steps)?;
         let settings = Settings { world: 1, pin: true, spec: String::new() };
-        let world = Arc::new(SharedWorld::new(1, &GroupFree::default())?);
+        let world = Arc::new(SharedWorld::new(1, &GroupFree::default()));
         let program = std::env::current_exe()?;
         let processes = Processes::start(&settings, Arc::new(Copier), world, |_| {
             let mut command = Command::new(&program);

@@ -13,6 +13,7 @@ use bytemuck::Pod;
 use flexdit_comm::{Cause, CommError};
 use flexdit_core::{Bytes, Rank, Request, Shape, Task};
 use flexdit_kernels::KernelError;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Why a rank's part of a task has no result.
@@ -27,8 +28,8 @@ pub enum ComputeError {
     /// The same, as a rank that is a process says it.
     #[error("{what}")]
     PeersApart {
-        /// Whether one of them is gone.
-        lost: bool,
+        /// What is with them.
+        absence: Absence,
         /// The error in words.
         what: String,
     },
@@ -43,10 +44,27 @@ pub enum ComputeError {
     Kernel(String),
 }
 
-/// Whether an error of the collectives says that a rank is gone.
-pub(crate) fn is_loss(error: &CommError) -> bool {
-    let aborted = matches!(error, CommError::Aborted { cause: Cause::PeerLost, .. });
-    aborted || matches!(error, CommError::PeerLost { .. })
+/// What an error of the collectives says of the other ranks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Absence {
+    /// One is gone.
+    Lost,
+    /// One did not come in time.
+    Late,
+    /// All are there, as far as is known.
+    None,
+}
+
+impl Absence {
+    pub(crate) fn of(error: &CommError) -> Self {
+        match error {
+            CommError::PeerLost { .. } => Self::Lost,
+            CommError::Timeout { .. } => Self::Late,
+            CommError::Aborted { cause: Cause::PeerLost, .. } => Self::Lost,
+            CommError::Aborted { cause: Cause::Timeout, .. } => Self::Late,
+            _ => Self::None,
+        }
+    }
 }
 
 impl From<KernelError> for ComputeError {

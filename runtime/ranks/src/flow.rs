@@ -60,6 +60,8 @@ struct Inner {
     encoded: Vec<u32>,
     /// Computing ranks that have ended their part of a task in flight, by sequence number.
     ended: Vec<(u64, u16)>,
+    /// The run is over: nobody waits any more.
+    dismissed: bool,
 }
 
 /// Why a copy does not come.
@@ -224,12 +226,22 @@ impl Flow {
         self.changed.notify_all();
     }
 
-    /// Waits until all `degree` computing ranks have ended their part of a task.
+    /// Waits until all `degree` computing ranks have ended their part of a task, or the run is over.
     pub(crate) fn await_parts(&self, sequence: u64, degree: u16) {
         let mut inner = self.lock();
-        while !inner.ended.iter().any(|&(task, ended)| task == sequence && ended >= degree) {
+        let is_over = |&(task, ended): &(u64, u16)| task == sequence && ended >= degree;
+        while !inner.dismissed && !inner.ended.iter().any(is_over) {
             inner = self.wait(inner);
         }
+    }
+
+    /// The run is over: nothing goes on, and nobody waits for parts of ranks that are gone untold.
+    pub(crate) fn dismiss(&self) {
+        let mut inner = self.lock();
+        inner.broken.get_or_insert(FailReason::Cancelled);
+        inner.dismissed = true;
+        drop(inner);
+        self.changed.notify_all();
     }
 
     /// All ranks have reported a task: nobody waits for its parts.
@@ -310,6 +322,21 @@ mod tests {
         assert_eq!(flow.broken(), Some(FailReason::Kernel));
         flow.mend();
         assert_eq!((flow.broken(), memory.current()), (None, Bytes(8)));
+    }
+
+    #[test]
+    fn a_rank_that_holds_goes_when_all_parts_are_over_or_the_run_is() {
+        let flow = flow();
+        flow.end_part(7);
+        std::thread::scope(|scope| {
+            let holder = scope.spawn(|| flow.await_parts(7, 2));
+            flow.end_part(7);
+            holder.join().expect("no panic");
+            // Rank 1 is gone, and nobody is left to say so.
+            let holder = scope.spawn(|| flow.await_parts(8, 1));
+            flow.dismiss();
+            holder.join().expect("no panic");
+        });
     }
 
     #[test]

@@ -40,8 +40,8 @@ pub(crate) enum Message {
     Ready { rank: Rank, pinned: Result<usize, String>, world: Result<(), String> },
     /// A rank ended its part of a task.
     Finished { rank: Rank, sequence: u64, span: Span },
-    /// A rank has no result for a task.
-    Failed { rank: Rank, sequence: u64, why: FailReason, what: Option<String> },
+    /// A rank has no result for a task; `late` if that is since another one did not come in time.
+    Failed { rank: Rank, sequence: u64, why: FailReason, what: Option<String>, late: bool },
     /// A rank has its part of a transfer, or has not.
     Pulled { rank: Rank, sequence: u64, started: Nanos, complete: bool },
     /// A rank has left a reset; whether its collectives work again.

@@ -6,6 +6,9 @@ use crate::clock::Clock;
 use flexdit_comm::{Collectives, CommError, Endpoint, Membership, WorldConfig, transport::thread};
 use flexdit_core::{Group, Nanos, Rank};
 
+/// Ends what computes elsewhere for a rank. Called from any thread, at any time.
+pub type Ender = Box<dyn Fn() + Send + Sync>;
+
 /// One rank's way to its peers.
 pub trait Groups: Send {
     /// Makes groups that exist before the first request. All ranks get the same list and skip those they are not in.
@@ -54,6 +57,11 @@ pub trait Groups: Send {
     /// Whether the rank has ended by itself, so that nothing can be asked of it.
     fn is_lost(&self) -> bool {
         false
+    }
+
+    /// What ends whatever computes elsewhere for the rank, should it hang: then it ends by itself. `None` if nothing does.
+    fn ender(&self) -> Option<Ender> {
+        None
     }
 
     /// The rank is to be lost: ends whatever computes elsewhere for it.

@@ -3,43 +3,62 @@
 use flexdit_core::Group;
 use std::sync::{Condvar, Mutex, PoisonError};
 
-#[derive(Debug, Default)]
-struct Met {
-    arrived: usize,
-    void: bool,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Open,
+    /// All were there.
+    Met,
+    /// It was called off before all were there.
+    Void,
 }
 
-/// A meeting of some ranks, once.
+#[derive(Debug, Default)]
+struct Inner {
+    arrived: usize,
+    state: State,
+}
+
+/// A meeting of some ranks, once. Whether it takes place is decided once, and is the same for all.
 #[derive(Debug)]
 pub(crate) struct Rendezvous {
     pub id: u64,
     pub members: Group,
-    met: Mutex<Met>,
+    inner: Mutex<Inner>,
     changed: Condvar,
 }
 
 impl Rendezvous {
     pub(crate) fn new(id: u64, members: Group) -> Self {
-        Self { id, members, met: Mutex::default(), changed: Condvar::new() }
+        Self { id, members, inner: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Waits for all members; false if the meeting was called off.
     pub(crate) fn meet(&self) -> bool {
-        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
-        met.arrived += 1;
-        if met.arrived == self.members.len() {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.arrived += 1;
+        if inner.state == State::Open && inner.arrived == self.members.len() {
+            inner.state = State::Met;
             self.changed.notify_all();
         }
-        while met.arrived < self.members.len() && !met.void {
-            met = self.changed.wait(met).unwrap_or_else(PoisonError::into_inner);
+        while inner.state == State::Open {
+            inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
-        met.arrived == self.members.len()
+        inner.state == State::Met
     }
 
-    /// Calls the meeting off, unless all are there.
+    /// Whether all were there.
+    pub(crate) fn has_met(&self) -> bool {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).state == State::Met
+    }
+
+    /// Calls the meeting off, unless all are there. Who comes later finds nobody and does not wait.
     pub(crate) fn void(&self) {
-        self.met.lock().unwrap_or_else(PoisonError::into_inner).void = true;
-        self.changed.notify_all();
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.state == State::Open {
+            inner.state = State::Void;
+            self.changed.notify_all();
+        }
     }
 }
 
@@ -61,5 +80,11 @@ mod tests {
             off.void();
             assert!(!rank.join().expect("no panic"));
         });
+        // The last one to come is told what the others were.
+        assert!(!off.meet() && !off.meet());
+        let met = Rendezvous::new(3, Group::single(Rank(0)));
+        assert!(met.meet());
+        met.void();
+        assert!(met.has_met());
     }
 }

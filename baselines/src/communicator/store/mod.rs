@@ -8,6 +8,8 @@
 mod server;
 mod wire;
 
+use super::joined::endings_of;
+use flexdit_core::Rank;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use rustix::thread::sched_yield;
@@ -19,6 +21,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use wire::{Frames, LENGTH_BYTES, MOST_BYTES, Request};
+
+/// How long whoever holds the server waits for its answer.
+const ANSWERED: Duration = Duration::from_secs(10);
 
 /// How often a client looks for an answer before it sleeps in the system.
 const LOOKS: u32 = 50;
@@ -53,6 +58,19 @@ impl StoreServer {
     /// Where it listens, with the port that the system chose if the caller asked for port 0.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Lets whoever waits for a rank in a creation, or ever will, know that it does not come: its process is gone. Returns when they
+    /// are told.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`], if the server does not answer.
+    pub fn refuse_all(&self, rank: Rank) -> Result<(), StoreError> {
+        let store = Store::connect(self.address, ANSWERED)?;
+        store.refuse(&endings_of(rank))?;
+        // Requests of one connection are carried out in order.
+        store.present(&[""]).map(drop)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The store's server: one thread, one `poll` over all connections, a map. Blocking reads wait in a list per key.
 //!
-//! Invariant: requests of one connection are answered in order; a client that waits costs the others nothing.
+//! Invariant: requests of one connection are answered in order; one that waits does not keep those behind it that have no answer from
+//! being carried out; a client that waits costs the others nothing.
 
 use super::wire::{self, Frames, LENGTH_BYTES, MOST_BYTES, Request};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -119,22 +120,29 @@ impl State {
         }
     }
 
-    /// Carries out the requests of a connection until one must wait. Appends connections that may go on.
+    /// Carries out the requests of a connection until one must wait, behind which only those go on that nobody answers: clients may set
+    /// what another one of their threads waits for. Appends connections that may go on.
     fn work(&mut self, at: usize, runnable: &mut Vec<usize>) {
         let Some(connection) = &mut self.connections[at] else { return };
         let input = std::mem::take(&mut connection.input);
         let mut output = std::mem::take(&mut connection.output);
         let mut rest = &input[..];
         let mut fine = true;
-        while fine && self.connections[at].as_ref().is_some_and(|c| c.waiting.is_none()) {
+        while fine && let Some(connection) = &mut self.connections[at] {
+            // What it waited for may have come with what it has set itself.
+            output.bytes.append(&mut connection.output.bytes);
+            let waits = connection.waiting.is_some();
             let Some(length) = wire::length(rest) else { break };
             let Some((body, after)) = rest[LENGTH_BYTES..].split_at_checked(length) else {
                 fine = length <= MOST_BYTES;
                 break;
             };
-            rest = after;
             match wire::request(body) {
-                Some(request) => self.carry_out(at, request, &mut output, runnable),
+                Some(request) if waits && request.is_answered() => break,
+                Some(request) => {
+                    rest = after;
+                    self.carry_out(at, request, &mut output, runnable);
+                }
                 None => fine = false,
             }
         }

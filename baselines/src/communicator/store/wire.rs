@@ -32,6 +32,13 @@ pub(super) enum Request<'a> {
     Refuse { endings: Vec<&'a [u8]> },
 }
 
+impl Request<'_> {
+    /// Whether it has an answer.
+    pub(super) fn is_answered(&self) -> bool {
+        !matches!(self, Self::Set { .. } | Self::Remove { .. } | Self::Refuse { .. })
+    }
+}
+
 /// Frames to be sent together.
 #[derive(Debug, Default)]
 pub(super) struct Frames {

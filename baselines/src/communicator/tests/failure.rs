@@ -1,7 +1,7 @@
 //! What goes wrong is a typed error for every member, and soon.
 
 use super::{config, group, with_ranks};
-use crate::communicator::{Communicator, Config};
+use crate::communicator::{Communicator, Config, Joined, Store};
 use flexdit_comm::{Cause, Collectives, CommError, DType, Membership, Op};
 use flexdit_core::Rank;
 use std::sync::Barrier;
@@ -174,6 +174,44 @@ fn who_refuses_is_noticed_in_every_group_of_that_number() {
         });
         assert_eq!(peers.collect::<Vec<_>>(), [Rank(0), Rank(2)]);
     }
+}
+
+#[test]
+fn a_rank_that_is_lost_is_waited_for_by_nobody_in_no_group() {
+    let server = Store::serve("127.0.0.1:0").expect("a port");
+    let join = |rank| Joined::new(Rank(rank), 3, server.address(), config()).expect("joins");
+    let pairs = [group(&[0, 2]), group(&[2, 1])];
+    let errors = std::thread::scope(|scope| {
+        let waits = |rank: u16, number| {
+            let (mut joined, pair) = (join(rank), &pairs[usize::from(rank)]);
+            scope.spawn(move || joined.create_as(pair, number))
+        };
+        // Before or after it is asked for, whatever the number.
+        let first = waits(0, 7);
+        server.refuse_all(Rank(2)).expect("the server answers");
+        let second = waits(1, 8);
+        [first, second].map(|one| one.join().expect("no panic").expect_err("nobody comes"))
+    });
+    for error in errors {
+        assert!(matches!(error, CommError::PeerLost { peer: Rank(2), .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_member_that_is_gone_before_it_dials_is_noticed() {
+    let server = Store::serve("127.0.0.1:0").expect("a port");
+    let join = |rank| Joined::new(Rank(rank), 2, server.address(), config()).expect("joins");
+    let (mut joined, gone) = (join(0), join(1));
+    // Of two members the first dials. It has told all that it has to tell.
+    let pair = group(&[1, 0]);
+    let member = Membership::new(&pair, Rank(0), 2).expect("a member");
+    let prefix = format!("group/{:016x}/as/7", member.key());
+    gone.store().set(&format!("{prefix}/1"), gone.address().to_string().as_bytes()).expect("sent");
+    gone.store().set(&format!("{prefix}/id-of-1"), &[7; 16]).expect("sent");
+    gone.store().present(&["known"]).expect("the store is there");
+    drop(gone);
+    let error = joined.create_as(&pair, 7).expect_err("it is gone");
+    assert!(matches!(error, CommError::PeerLost { peer: Rank(1), .. }), "{error}");
 }
 
 #[test]

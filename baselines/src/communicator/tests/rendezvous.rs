@@ -41,6 +41,47 @@ fn a_get_waits_until_every_key_is_set() {
 }
 
 #[test]
+fn what_is_set_behind_a_get_that_waits_is_there() {
+    let server = serve();
+    let frame = |kind: u8, fields: &[&[u8]]| {
+        let mut body = vec![kind];
+        for field in fields {
+            body.extend((field.len() as u32).to_le_bytes());
+            body.extend(*field);
+        }
+        [&(body.len() as u32).to_le_bytes()[..], &body].concat()
+    };
+    let (get, set, add) = (2, 1, 4);
+    let one = 1_i64.to_le_bytes();
+    let requests = [
+        frame(get, &[b"late"]),
+        frame(set, &[b"b", b"two"]),
+        frame(add, &[b"count", &one]),
+        frame(set, &[b"behind", b""]),
+    ];
+    let mut stream = TcpStream::connect(server.address()).expect("a connection");
+    stream.write_all(&requests.concat()).expect("written");
+    let other = connect(&server);
+    assert_eq!(other.get(&["b"]).expect("it is set"), [b"two"]);
+    // Whatever is answered keeps its place, and what comes behind it.
+    assert_eq!(other.present(&["count", "behind"]), Ok(vec![false, false]));
+    other.set("late", b"now").expect("sent");
+    let answers =
+        [&[7, 0, 0, 0, 3, 0, 0, 0][..], b"now", &[12, 0, 0, 0, 8, 0, 0, 0], &one].concat();
+    let mut heard = vec![0; answers.len()];
+    std::io::Read::read_exact(&mut stream, &mut heard).expect("answers");
+    assert_eq!(heard, answers);
+    // On one line, whichever comes first.
+    stream
+        .write_all(&[frame(get, &[b"own"]), frame(set, &[b"own", b"yes"])].concat())
+        .expect("written");
+    let answer = [&[7, 0, 0, 0, 3, 0, 0, 0][..], b"yes"].concat();
+    let mut heard = vec![0; answer.len()];
+    std::io::Read::read_exact(&mut stream, &mut heard).expect("an answer");
+    assert_eq!(heard, answer);
+}
+
+#[test]
 fn a_key_that_is_deleted_while_others_are_waited_for_is_waited_for_again() {
     let server = serve();
     let store = connect(&server);

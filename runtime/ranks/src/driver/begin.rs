@@ -4,19 +4,18 @@ use super::RunError;
 use super::dispatch::{Dispatcher, Phase};
 use crate::clock::Clock;
 use crate::message::{Item, Message};
-use flexdit_core::Rank;
 
 /// What is known of ranks that have yet to begin.
 pub(super) struct Muster {
     waiting: usize,
     refused: Option<String>,
-    /// Ranks that are to be lost as soon as the run has begun.
-    lose: Vec<Rank>,
+    /// What clients and operators want as soon as the run has begun.
+    wanted: Vec<Message>,
 }
 
 impl Muster {
     pub(super) const fn of(ranks: usize) -> Self {
-        Self { waiting: ranks, refused: None, lose: Vec::new() }
+        Self { waiting: ranks, refused: None, wanted: Vec::new() }
     }
 }
 
@@ -36,7 +35,7 @@ impl Dispatcher<'_> {
                     muster.waiting -= 1;
                 }
                 Message::Stop => self.stopped = true,
-                Message::Lose(rank) => muster.lose.push(rank),
+                wanted @ (Message::Lose(_) | Message::Cancel(_)) => muster.wanted.push(wanted),
                 _ => {}
             }
         }
@@ -58,6 +57,6 @@ impl Dispatcher<'_> {
         for rank in self.fleet.living().iter() {
             self.fleet.push(*rank, Item::Begin(self.clock));
         }
-        muster.lose.into_iter().try_for_each(|rank| self.on_message(Message::Lose(rank)))
+        muster.wanted.into_iter().try_for_each(|wanted| self.on_message(wanted))
     }
 }

@@ -15,6 +15,8 @@ use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Turns in a row that a rank takes before it goes back to its own work.
 const TURNS: usize = 16;
@@ -92,10 +94,17 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Lets what is in flight end at its next step, and waits for it.
+    /// Lets what is in flight end at its next step, and waits for it; ranks that do not come to it are ended, if they can be.
     pub(super) async fn drain(&self) {
-        self.lock().close();
-        self.collect(Dispatcher::is_drained).await;
+        let patience = {
+            let mut dispatcher = self.lock();
+            dispatcher.close();
+            Duration::from_nanos(dispatcher.patience().0)
+        };
+        if timeout(patience, self.collect(Dispatcher::is_drained)).await.is_err() {
+            self.lock().end_late();
+            self.collect(Dispatcher::is_drained).await;
+        }
     }
 
     /// Waits until the dispatcher, which steps nothing, has heard enough.

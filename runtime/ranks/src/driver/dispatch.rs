@@ -6,6 +6,7 @@
 use super::begin::Muster;
 use super::desk::Next;
 use super::fleet::{Ended, Fleet};
+use super::hung::Suspicions;
 use super::mail::Mail;
 use super::resets::Resets;
 use super::{Driver, Outcome, RunError, Sink};
@@ -52,6 +53,8 @@ pub(super) struct Live {
     pub parallelism: Parallelism,
     /// Transfers that are complete while the task that made what they moved has yet to be reported by all.
     pub early: Vec<(u64, Nanos)>,
+    /// The first task or transfer that failed: what was queued behind it counts as failed too, whatever its ranks report.
+    pub failed_from: Option<u64>,
     /// Ranks that were in a failed collective, and those of them that failed themselves.
     pub harmed: Group,
     pub held_back: Group,
@@ -82,6 +85,7 @@ pub(super) struct Dispatcher<'a> {
     pub live: BTreeMap<RequestId, Live>,
     pub in_flight: BTreeMap<u64, InFlight>,
     pub resets: Resets,
+    pub suspicions: Suspicions,
     pub ended: Vec<bool>,
     pub unfinished: usize,
     last: Nanos,
@@ -144,6 +148,7 @@ impl<'a> Dispatcher<'a> {
             live: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             resets: Resets::default(),
+            suspicions: Suspicions::new(driver.options.patience),
             ended: vec![false; count],
             unfinished: count,
             last: Nanos::ZERO,
@@ -195,6 +200,7 @@ impl<'a> Dispatcher<'a> {
             return Ok(Next::Over);
         }
         let now = self.clock.now();
+        self.end_hung(now);
         let next = self.next_at(now);
         if !self.events.is_empty() {
             self.step()?;
@@ -205,7 +211,9 @@ impl<'a> Dispatcher<'a> {
         } else if next.is_none() && self.is_stranded() {
             self.strand()?;
         } else {
-            return Ok(Next::At(next));
+            // The system need not be called to look for ranks that hang.
+            let at = [next, self.suspicions.next_at()].into_iter().flatten().min();
+            return Ok(Next::At(at));
         }
         Ok(Next::Again)
     }
@@ -331,14 +339,14 @@ impl<'a> Dispatcher<'a> {
             let _ = self.on_message(message);
             self.resets.void();
         }
-        self.fleet.is_idle()
+        self.fleet.is_idle() && self.resets.is_empty()
     }
 
     /// Lets the ranks end, whatever ended the run.
     pub(super) fn dismiss(&mut self) {
         self.close();
         for live in self.live.values() {
-            live.flow.break_with(flexdit_core::FailReason::Cancelled);
+            live.flow.dismiss();
         }
         self.mail.close();
         self.fleet.stop();
@@ -370,6 +378,11 @@ impl<'a> Dispatcher<'a> {
 }
 
 impl Live {
+    /// Notes that something failed.
+    pub(super) fn fail(&mut self, sequence: u64) {
+        self.failed_from = Some(self.failed_from.map_or(sequence, |first| first.min(sequence)));
+    }
+
     fn new(flow: Arc<Flow>) -> Self {
         Self {
             flow,
@@ -378,6 +391,7 @@ impl Live {
             holders: Group::default(),
             parallelism: Parallelism::SINGLE,
             early: Vec::new(),
+            failed_from: None,
             harmed: Group::default(),
             held_back: Group::default(),
             repairs: 0,

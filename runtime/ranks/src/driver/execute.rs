@@ -46,6 +46,7 @@ impl Dispatcher<'_> {
         let live = self.live_of(request);
         if live.in_flight.is_empty() && live.repairs == 0 {
             live.flow.mend();
+            live.failed_from = None;
         }
         live.in_flight.insert(sequence);
     }

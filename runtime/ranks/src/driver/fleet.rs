@@ -5,7 +5,7 @@ use super::{Driver, RankReport, RunError};
 use crate::clock::Clock;
 use crate::memory::RankMemory;
 use crate::message::Item;
-use crate::peers::Groups;
+use crate::peers::{Ender, Groups};
 use crate::stats::Measured;
 use crate::worker::{Before, Worker};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -17,6 +17,8 @@ use std::thread::{Builder, Scope, ScopedJoinHandle};
 /// A rank as the dispatcher sees it.
 pub(super) struct RankBook {
     inbox: Sender<Item>,
+    /// Ends what computes elsewhere for it.
+    ender: Option<Ender>,
     pub memory: Arc<RankMemory>,
     pub pinned: Result<usize, String>,
     pub lost: bool,
@@ -56,6 +58,7 @@ impl Fleet {
             let memory = RankMemory::new(Rank(index as u16), options.rank_memory);
             let book = RankBook {
                 inbox: sender,
+                ender: groups.ender(),
                 memory: Arc::clone(&memory),
                 pinned: Err("it never began".into()),
                 lost: false,
@@ -83,6 +86,13 @@ impl Fleet {
     /// Puts an item into a rank's inbox. False if it is full; a rank that is gone takes anything and does nothing.
     pub(super) fn push(&self, rank: Rank, item: Item) -> bool {
         !matches!(self.ranks[rank.index()].inbox.try_send(item), Err(TrySendError::Full(_)))
+    }
+
+    /// Ends what computes elsewhere for a rank; it is then lost. Does nothing to a rank that is a thread.
+    pub(super) fn end(&self, rank: Rank) {
+        if let Some(end) = &self.ranks[rank.index()].ender {
+            end();
+        }
     }
 
     /// Whether every task and pull was reported.

@@ -7,6 +7,7 @@ mod desk;
 mod dispatch;
 mod execute;
 mod fleet;
+mod hung;
 mod mail;
 mod reports;
 mod resets;
@@ -44,12 +45,16 @@ pub struct Options {
     pub rank_memory: Option<Bytes>,
     /// Items a rank's inbox holds; a system that queues more is refused.
     pub inbox: usize,
+    /// How long a rank may be silent after others gave up a task since it did not come in time, or after the run's end. Then it is
+    /// taken to hang: if it is a process it is ended, and lost.
+    pub patience: Nanos,
 }
 
 impl Options {
-    /// Pinned ranks without a memory limit, 1024 items in an inbox.
+    /// Pinned ranks without a memory limit, 1024 items in an inbox, patience for 30 s.
     pub const fn new(world: u16) -> Self {
-        Self { world, pin: true, rank_memory: None, inbox: 1024 }
+        let patience = Nanos::from_millis(30_000);
+        Self { world, pin: true, rank_memory: None, inbox: 1024, patience }
     }
 }
 

@@ -4,7 +4,8 @@
 //! before they work again.
 
 use super::RunError;
-use super::dispatch::{Dispatcher, FAILURES, InFlight};
+use super::dispatch::{Dispatcher, FAILURES, InFlight, Phase};
+use super::hung::Late;
 use crate::flow::LiveTask;
 use crate::message::{Item, Message};
 use flexdit_core::{Event, FailReason, Group, Nanos, Rank, RequestId, Task, TaskId, TransferId};
@@ -31,10 +32,13 @@ impl Dispatcher<'_> {
                 );
                 self.on_reported(rank, sequence, lost.then_some(why))?;
             }
-            Message::Failed { rank, sequence, why, what } => {
+            Message::Failed { rank, sequence, why, what, late } => {
                 self.unqueue(rank, sequence);
                 self.note(rank, sequence, what);
                 self.on_failed(rank, sequence, why);
+                if late {
+                    self.suspect(Late::Task(sequence));
+                }
                 self.tell(rank, Event::Failed { task: TaskId(sequence), rank, why });
                 self.on_reported(rank, sequence, Some(why))?;
             }
@@ -132,16 +136,29 @@ impl Dispatcher<'_> {
         if failed {
             let cancelled = live.failure.get() == Some(&FailReason::Cancelled);
             self.failed_tasks += u64::from(!cancelled);
+            self.fail(live.task.request, sequence);
         } else {
             self.on_complete(&live.task);
         }
         self.item_over(live.task.request, sequence)
     }
 
-    /// All ranks have made a version: older ones go.
+    /// Nothing that is queued behind it counts.
+    fn fail(&mut self, request: RequestId, sequence: u64) {
+        if let Some(live) = self.live.get_mut(&request) {
+            live.fail(sequence);
+        }
+    }
+
+    /// All ranks have made a version: older ones go. Unless an earlier task failed on a rank that this one came too early to hear of:
+    /// the system goes back to what was before that, so it has to be kept. A rank reports in order and both have the same ranks, so
+    /// an earlier failure is known by now.
     fn on_complete(&mut self, task: &Task) {
-        self.group_setups += u64::from(task.active().len() > 1);
         let Some(live) = self.live.get_mut(&task.request) else { return };
+        if live.failed_from.is_some_and(|first| first < task.id.0) {
+            return;
+        }
+        self.group_setups += u64::from(task.active().len() > 1);
         live.version = task.output.version;
         live.holders = task.active().into();
         live.parallelism = task.parallelism;
@@ -167,6 +184,9 @@ impl Dispatcher<'_> {
         let (live, failed, started) = (Arc::clone(live), *failed, *started);
         self.in_flight.remove(&sequence);
         let artifact = live.transfer.artifact;
+        if failed {
+            self.fail(artifact.request, sequence);
+        }
         if let Some(request) = self.live.get_mut(&artifact.request)
             && !failed
             && live.flow.broken().is_none()
@@ -207,7 +227,10 @@ impl Dispatcher<'_> {
         if std::mem::replace(&mut self.fleet.get(rank).lost, true) {
             return Ok(());
         }
-        self.fleet.get(rank).lost_at = Some(self.clock.now());
+        if !matches!(self.phase, Phase::Over) {
+            // Later nobody is told any more.
+            self.fleet.get(rank).lost_at = Some(self.clock.now());
+        }
         let withheld = std::mem::take(&mut self.fleet.get(rank).withheld);
         self.fleet.get(rank).held_back = 0;
         self.events.push(Event::RankDown(rank));

@@ -2,10 +2,12 @@
 //!
 //! A reset is an item in the inboxes of the failed task's ranks, so it has its place in the global order. Until it is done,
 //! reports of the ranks that failed are withheld: the system could give them a task with a rank that has not reset.
-//! If a reset cannot be (a rank left out may still read, or a member was lost), the next one takes all living ranks.
+//! If a reset cannot be (a rank left out may still read, or a member was lost), the next one takes all living ranks. Those that were
+//! called off for a lost rank are no attempts: there are only so many ranks.
 
 use super::RunError;
-use super::dispatch::Dispatcher;
+use super::dispatch::{Dispatcher, Phase};
+use super::hung::Late;
 use crate::message::Item;
 use crate::rendezvous::Rendezvous;
 use flexdit_core::{Group, Rank, RequestId};
@@ -21,6 +23,8 @@ struct Reset {
     /// Members that have yet to report.
     left: Group,
     done: bool,
+    /// Whether a member was lost meanwhile.
+    lost: bool,
     attempt: u32,
     /// Ranks that were held back for it.
     held_back: Group,
@@ -38,6 +42,17 @@ pub(super) struct Resets {
 impl Resets {
     pub(super) fn is_empty(&self) -> bool {
         self.open.is_empty()
+    }
+
+    /// Whether a reset waits for this rank.
+    pub(super) fn wait_for(&self, rank: Rank) -> bool {
+        self.open.iter().any(|reset| reset.left.contains(&rank))
+    }
+
+    /// Ranks that have met for this reset and have not left it.
+    pub(super) fn awaited(&self, id: u64) -> Group {
+        let met = self.open.iter().find(|reset| reset.meeting.id == id && reset.meeting.has_met());
+        met.map(|reset| reset.left.clone()).unwrap_or_default()
     }
 
     /// Calls everything off; nobody waits any more.
@@ -61,20 +76,24 @@ impl Dispatcher<'_> {
         let mut members: Vec<Rank> = members.iter().copied().filter(|rank| !lost(rank)).collect();
         members.sort_unstable();
         let members: Group = members.into_iter().collect();
-        if members.is_empty() || self.stopped {
+        if members.is_empty() || self.stopped || matches!(self.phase, Phase::Over) {
             self.free(request, &held_back);
             return Ok(());
         }
         self.resets.next += 1;
         let meeting = Arc::new(Rendezvous::new(self.resets.next, members.clone()));
-        for rank in members.iter() {
-            if !self.fleet.push(*rank, Item::Reset(Arc::clone(&meeting))) {
+        let (left, told) = (members.clone(), Arc::clone(&meeting));
+        let (done, lost) = (true, false);
+        // First: if somebody cannot be told, those who were are not to wait for ever.
+        self.resets.open.push(Reset { meeting, request, left, done, lost, attempt, held_back });
+        for (at, rank) in members.iter().enumerate() {
+            if !self.fleet.push(*rank, Item::Reset(Arc::clone(&told))) {
                 let items = self.inbox;
+                let reset = self.resets.open.last_mut().expect("just pushed");
+                reset.left = members[..at].into();
                 return Err(RunError::InboxFull { rank: *rank, items });
             }
         }
-        let left = members;
-        self.resets.open.push(Reset { meeting, request, left, done: true, attempt, held_back });
         Ok(())
     }
 
@@ -85,6 +104,9 @@ impl Dispatcher<'_> {
         let reset = &mut self.resets.open[at];
         reset.left = reset.left.iter().copied().filter(|member| *member != rank).collect();
         reset.done &= done;
+        if !done {
+            self.suspect(Late::Reset(id));
+        }
         self.settle_reset(at)
     }
 
@@ -104,7 +126,7 @@ impl Dispatcher<'_> {
             if reset.left.contains(&rank) {
                 reset.meeting.void();
                 reset.left = reset.left.iter().copied().filter(|member| *member != rank).collect();
-                reset.done = false;
+                (reset.done, reset.lost) = (false, true);
                 self.settle_reset(at)?;
             }
         }
@@ -121,10 +143,11 @@ impl Dispatcher<'_> {
             self.free(reset.request, &reset.held_back);
             return Ok(());
         }
-        if reset.attempt >= ATTEMPTS {
+        let attempt = reset.attempt + u32::from(!reset.lost);
+        if attempt > ATTEMPTS {
             return Err(RunError::Collectives { attempts: reset.attempt });
         }
-        self.reset(reset.request, self.fleet.living(), reset.held_back, reset.attempt + 1)
+        self.reset(reset.request, self.fleet.living(), reset.held_back, attempt)
     }
 
     /// The system hears what was withheld of these ranks, unless another reset holds them back still.

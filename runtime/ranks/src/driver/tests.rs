@@ -2,10 +2,13 @@
 
 use super::dispatch::Dispatcher;
 use super::fleet::Fleet;
-use super::{Driver, Options};
-use crate::message::Message;
+use super::{Driver, Options, RunError};
+use crate::artifact::Shard;
+use crate::memory::RankMemory;
+use crate::message::{Item, Message};
 use crate::peers::GroupFree;
 use crate::synthetic::Synthetic;
+use crate::tokens::Tokens;
 use flexdit_core::migration::{Located, StateSpec, migration};
 use flexdit_core::model::model;
 use flexdit_core::{
@@ -44,6 +47,7 @@ impl Observer for Told {
             }
             Event::Migrated { transfer, .. } => Some(format!("#{} moved", transfer.0)),
             Event::RankDown(rank) => Some(format!("down {}", rank.0)),
+            Event::Cancelled(request) => Some(format!("cancelled {}", request.0)),
             _ => None,
         }));
     }
@@ -102,7 +106,11 @@ fn pulled(sequence: u64, rank: u16) -> Message {
 }
 
 fn failed(sequence: u64, rank: u16, why: FailReason) -> Message {
-    Message::Failed { rank: Rank(rank), sequence, why, what: None }
+    Message::Failed { rank: Rank(rank), sequence, why, what: None, late: false }
+}
+
+fn reset(rank: u16, id: u64, done: bool) -> Message {
+    Message::Reset { rank: Rank(rank), id, done }
 }
 
 /// Feeds batches of messages, `look` at the dispatcher and step the system after each; returns what the system was told.
@@ -111,10 +119,20 @@ fn feed(
     batches: Vec<Vec<Message>>,
     look: &mut dyn FnMut(&Dispatcher<'_>),
 ) -> Vec<String> {
+    feed_world(3, script, batches, look)
+}
+
+/// As [`feed`], with so many ranks.
+fn feed_world(
+    world: u16,
+    script: Vec<Vec<Command>>,
+    batches: Vec<Vec<Message>>,
+    look: &mut dyn FnMut(&Dispatcher<'_>),
+) -> Vec<String> {
     let (mut system, mut observer, mut sink) = (Script(script.into()), Told::default(), ());
     let compute = Synthetic::new(vec![model("qwen-image").expect("listed")], 1);
     let fabric = GroupFree::default();
-    let options = Options { pin: false, ..Options::new(3) };
+    let options = Options { pin: false, ..Options::new(world) };
     let driver = Driver::new(options, Arc::new(compute), &fabric);
     let workload = Workload { requests: vec![request()], ..Workload::default() };
     let (fleet, _seats) = Fleet::new(&driver).expect("a world");
@@ -159,7 +177,6 @@ fn what_a_lost_rank_had_made_does_not_count() {
 fn a_failed_rank_is_told_when_the_collectives_work_again() {
     let script = vec![vec![launch(1, 3, 3, 0)]];
     let kernel = FailReason::Kernel;
-    let reset = |rank, id, done| Message::Reset { rank: Rank(rank), id, done };
     let batches = vec![
         // Rank 0 came through and is free at once.
         vec![done(1, 0), failed(1, 1, kernel)],
@@ -178,10 +195,96 @@ fn a_failed_rank_is_told_when_the_collectives_work_again() {
 }
 
 #[test]
+fn what_was_queued_behind_a_failed_task_does_not_count() {
+    // Rank 1 fails after its last exchange: rank 0 came through and is done with the next task before it could hear of that.
+    let Command::Launch(ahead) = launch(2, 1, 2, 1) else { unreachable!("a launch") };
+    let ahead = Command::Launch(Task { stage: Stage::VaeDecode, steps: 0, ..ahead });
+    let script = vec![vec![launch(1, 2, 2, 0), ahead], vec![], vec![], vec![launch(3, 1, 1, 0)]];
+    let batches = vec![
+        vec![done(1, 0), done(2, 0), failed(1, 1, FailReason::Kernel)],
+        vec![done(2, 1)],
+        vec![reset(0, 1, true), reset(1, 1, true)],
+        vec![done(3, 0)],
+    ];
+    let (mut seen, memory) = (Vec::new(), RankMemory::new(Rank(0), None));
+    feed(script, batches, &mut |dispatcher| {
+        let live = &dispatcher.live[&RequestId(0)];
+        if seen.is_empty() {
+            let shard =
+                Shard { tokens: Tokens::none(), tensors: vec![memory.zeroed(4).expect("room")] };
+            live.flow.publish(Rank(0), 0, shard);
+        }
+        seen.push((live.flow.copies(Rank(0), 0).len(), live.version));
+    });
+    // What the system goes back to is there until something was made of it.
+    let kept = (1, 0);
+    assert_eq!(seen, [kept, kept, kept, kept, kept, kept, (0, 1), (0, 1)]);
+}
+
+#[test]
+fn losses_do_not_use_up_the_attempts_at_a_reset() {
+    const WORLD: u16 = 9;
+    let script = vec![vec![launch(1, 2, 2, 0)]];
+    let mut batches =
+        vec![vec![failed(1, 0, FailReason::Kernel), failed(1, 1, FailReason::Kernel)]];
+    // The first reset is of two, the others are of all that are left; each loses its last member.
+    batches.push(vec![reset(0, 1, false), Message::Lost { rank: Rank(1) }]);
+    for (id, lost) in (2..).zip((2..WORLD).rev()) {
+        let members = (0..lost).filter(|rank| *rank != 1);
+        let mut batch: Vec<Message> = members.map(|rank| reset(rank, id, false)).collect();
+        batch.push(Message::Lost { rank: Rank(lost) });
+        batches.push(batch);
+    }
+    batches.push(vec![reset(0, u64::from(WORLD), true)]);
+    let told = feed_world(WORLD, script, batches, &mut |_| {});
+    assert_eq!(told.last().map(String::as_str), Some("#1 failed 0 Kernel"), "{told:?}");
+}
+
+#[test]
+fn a_reset_that_cannot_be_told_to_all_is_called_off_for_those_who_were() {
+    let (mut system, mut observer, mut sink) = (Script::default(), Told::default(), ());
+    let compute = Synthetic::new(vec![model("qwen-image").expect("listed")], 1);
+    let fabric = GroupFree::default();
+    let options = Options { pin: false, inbox: 1, ..Options::new(2) };
+    let driver = Driver::new(options, Arc::new(compute), &fabric);
+    let workload = Workload { requests: vec![request()], ..Workload::default() };
+    let (fleet, _seats) = Fleet::new(&driver).expect("a world");
+    let dispatcher =
+        Dispatcher::new(&driver, fleet, &mut system, workload, &mut observer, &mut sink);
+    let mut dispatcher = dispatcher.expect("shapes of the model");
+    while dispatcher.fleet.push(Rank(1), Item::Lose) {}
+    let pair = Group::consecutive(Rank(0), 2);
+    let full = dispatcher.reset(RequestId(0), pair, Group::default(), 0);
+    assert!(matches!(full, Err(RunError::InboxFull { rank: Rank(1), .. })), "{full:?}");
+    assert!(!dispatcher.resets.is_empty(), "whoever ends the run voids it");
+}
+
+#[test]
+fn what_clients_want_before_the_clock_starts_is_kept() {
+    let (mut system, mut observer, mut sink) = (Script::default(), Told::default(), ());
+    let compute = Synthetic::new(vec![model("qwen-image").expect("listed")], 1);
+    let fabric = GroupFree::default();
+    let driver = Driver::new(Options::new(1), Arc::new(compute), &fabric);
+    let workload = Workload { requests: vec![request()], ..Workload::default() };
+    let (fleet, _seats) = Fleet::new(&driver).expect("a world");
+    let dispatcher =
+        Dispatcher::new(&driver, fleet, &mut system, workload, &mut observer, &mut sink);
+    let mut dispatcher = dispatcher.expect("shapes of the model");
+    assert!(driver.control().cancel(RequestId(0)));
+    let pinned = Err("not asked to".to_owned());
+    driver.mail.leave(Message::Ready { rank: Rank(0), pinned, world: Ok(()) });
+    assert!(dispatcher.is_ready());
+    dispatcher.begin().expect("all are there");
+    dispatcher.step().expect("a legal step");
+    dispatcher.step().expect("a legal step");
+    drop(dispatcher);
+    assert_eq!(observer.0, ["cancelled 0"]);
+}
+
+#[test]
 fn a_reset_goes_on_without_a_member_that_is_lost() {
     let script = vec![vec![launch(1, 3, 3, 0)]];
     let kernel = FailReason::Kernel;
-    let reset = |rank, id, done| Message::Reset { rank: Rank(rank), id, done };
     let batches = vec![
         vec![done(1, 0), failed(1, 1, kernel), failed(1, 2, kernel)],
         vec![reset(0, 1, false), Message::Lost { rank: Rank(2) }, reset(1, 1, false)],
@@ -229,11 +332,10 @@ fn what_is_queued_behind_an_untold_failure_finds_the_request_broken() {
     let script =
         vec![vec![launch(1, 2, 2, 0)], vec![launch(3, 2, 2, 1)], vec![], vec![launch(4, 1, 1, 0)]];
     let kernel = FailReason::Kernel;
-    let reset = |rank, id| Message::Reset { rank: Rank(rank), id, done: true };
     let batches = vec![
         vec![failed(1, 0, kernel), failed(1, 1, kernel)],
         vec![failed(3, 0, FailReason::Input), failed(3, 1, FailReason::Input)],
-        vec![reset(0, 1), reset(1, 1), reset(0, 2), reset(1, 2)],
+        vec![reset(0, 1, true), reset(1, 1, true), reset(0, 2, true), reset(1, 2, true)],
     ];
     let (mut seen, mut looks) = (Vec::new(), 0);
     feed(script, batches, &mut |dispatcher| {

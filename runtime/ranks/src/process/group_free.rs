@@ -3,36 +3,44 @@
 use super::World;
 use crate::clock::Clock;
 use crate::peers::{GroupFree, Groups, OnLane};
-use flexdit_comm::CommError;
 use flexdit_comm::transport::process::{Launcher, join};
+use flexdit_comm::{CommError, WorldConfig};
 use flexdit_core::{Nanos, Rank};
+use std::sync::OnceLock;
 
 /// How long a rank that is dead may still count as present: its socket is closed by then, so this passes only if the thread
 /// that would notice does not run.
 const NOTICED: Nanos = Nanos::from_millis(10_000);
 
-/// The memory of a world, in the driver's process.
+/// The memory of a world, in the driver's process, once it is [opened](World::open).
 #[derive(Debug)]
-pub struct SharedWorld(Launcher);
+pub struct SharedWorld {
+    config: WorldConfig,
+    launcher: OnceLock<Result<Launcher, CommError>>,
+}
 
 impl SharedWorld {
-    /// Makes the memory and waits for ranks.
-    ///
-    /// # Errors
-    /// [`CommError::BadWorld`], [`CommError::Launch`], and [`CommError::System`].
-    pub fn new(world: u16, settings: &GroupFree) -> Result<Self, CommError> {
-        Launcher::listen(&settings.config(world)).map(Self)
+    /// A world of so many ranks. Nothing is made yet, and nothing waits.
+    pub fn new(world: u16, settings: &GroupFree) -> Self {
+        Self { config: settings.config(world), launcher: OnceLock::new() }
     }
 }
 
 impl World for SharedWorld {
-    fn address(&self) -> String {
-        self.0.bootstrap().address().to_owned()
+    /// Makes the memory and begins to wait for ranks, for as long as the time-out says.
+    ///
+    /// # Errors
+    /// [`CommError::BadWorld`], [`CommError::Launch`], and [`CommError::System`].
+    fn open(&self) -> Result<String, CommError> {
+        let launcher = self.launcher.get_or_init(|| Launcher::listen(&self.config));
+        let launcher = launcher.as_ref().map_err(Clone::clone)?;
+        Ok(launcher.bootstrap().address().to_owned())
     }
 
     fn lost(&self, rank: Rank) {
+        let Some(Ok(launcher)) = self.launcher.get() else { return };
         let clock = Clock::start();
-        while self.0.present().contains(&rank) && clock.now() < NOTICED {
+        while launcher.present().contains(&rank) && clock.now() < NOTICED {
             std::thread::yield_now();
         }
     }

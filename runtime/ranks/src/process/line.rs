@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 /// The longest header. A task has a few hundred bytes; only the list of prebuilt groups is long.
 const HEADER: usize = 16 << 20;
@@ -80,6 +81,15 @@ impl Line {
         let mut header = vec![0; length];
         self.from.read_exact(&mut header)?;
         Ok(serde_json::from_slice(&header)?)
+    }
+
+    /// As [`receive`](Self::receive), and no read waits longer than this; for the last message.
+    ///
+    /// # Errors
+    /// Also if nothing comes.
+    pub(super) fn receive_within<T: DeserializeOwned>(&mut self, most: Duration) -> io::Result<T> {
+        self.from.get_ref().set_read_timeout(Some(most))?;
+        self.receive()
     }
 
     /// Looks for a message for a while, giving way to whoever wants this core, before the read that would sleep.

@@ -22,12 +22,17 @@ pub use group_free::SharedWorld;
 pub use processes::{Processes, Settings, StartError};
 pub use serve::serve;
 
+use flexdit_comm::CommError;
 use flexdit_core::Rank;
 
 /// The driver's end of whatever ranks find each other by.
 pub trait World: Send + Sync {
-    /// What a rank's process needs to know to join.
-    fn address(&self) -> String;
+    /// Makes it, unless it is there; what a rank's process needs to know to join. Asked when all have loaded their models, so whatever
+    /// waits for them begins here.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    fn open(&self) -> Result<String, CommError>;
 
     /// Called when a rank's process has ended unasked: returns when its peers can know.
     fn lost(&self, _rank: Rank) {}

@@ -35,6 +35,9 @@ pub enum StartError {
         /// What it said.
         source: io::Error,
     },
+    /// The world in which ranks find each other cannot be made.
+    #[error(transparent)]
+    World(#[from] CommError),
     /// A process ended, or said something else than was asked.
     #[error("{rank}: its process ended before the run began")]
     Ended {
@@ -84,7 +87,7 @@ pub struct Settings {
 ///     return Ok(serve(|_| Ok(compute()), join)?);
 /// }
 /// let settings = Settings { world: 2, pin: true, spec: String::new() };
-/// let shared = Arc::new(SharedWorld::new(2, &GroupFree::default())?);
+/// let shared = Arc::new(SharedWorld::new(2, &GroupFree::default()));
 /// let ranks = Processes::start(&settings, compute(), shared, |_| {
 ///     let mut command = Command::new(&this);
 ///     command.arg("rank");
@@ -144,9 +147,10 @@ impl Processes {
                 _ => return Err(StartError::Ended { rank: seat.rank }),
             }
         }
-        // Nobody's time-out runs while another one loads.
+        // Only now: nobody's time-out runs while another one loads.
+        let address = world.open()?;
         for seat in &seats {
-            say(seat, &Down::Join(world.address()))?;
+            say(seat, &Down::Join(address.clone()))?;
         }
         for seat in &seats {
             match hear(seat)? {

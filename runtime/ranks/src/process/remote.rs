@@ -6,7 +6,7 @@ use super::seat::Seat;
 use super::words::{Down, Made, Part, Up};
 use crate::compute::{ComputeError, Job, Output};
 use crate::memory::{Buffer, OutOfMemory};
-use crate::peers::{Groups, Peers};
+use crate::peers::{Ender, Groups, Peers};
 use flexdit_comm::{Collectives, CommError};
 use flexdit_core::{Group, Shape, Stage};
 use std::io;
@@ -16,11 +16,13 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Remote {
     seat: Arc<Seat>,
+    /// Number of the task that it is in.
+    task: u64,
 }
 
 impl Remote {
     pub(super) fn new(seat: Arc<Seat>) -> Self {
-        Self { seat }
+        Self { seat, task: 0 }
     }
 
     fn refused(&self, doing: &str, message: String) -> CommError {
@@ -43,8 +45,9 @@ impl Groups for Remote {
         }
     }
 
-    /// The process enters a task with the task itself.
-    fn begin(&mut self, _sequence: u64) -> Result<(), CommError> {
+    /// The process enters a task with the task itself, or with the news that it is given up.
+    fn begin(&mut self, sequence: u64) -> Result<(), CommError> {
+        self.task = sequence;
         Ok(())
     }
 
@@ -53,7 +56,7 @@ impl Groups for Remote {
     }
 
     fn give_up(&mut self, group: &Group) {
-        let told = self.seat.tell(&Down::GiveUp(group.clone()));
+        let told = self.seat.tell(&Down::GiveUp(self.task, group.clone()));
         self.seat.held(told);
     }
 
@@ -79,6 +82,12 @@ impl Groups for Remote {
 
     fn is_lost(&self) -> bool {
         self.seat.is_lost()
+    }
+
+    fn ender(&self) -> Option<Ender> {
+        let seat = Arc::clone(&self.seat);
+        // One that is gone needs no ending.
+        Some(Box::new(move || drop(seat.kill())))
     }
 
     fn lose(&mut self) {

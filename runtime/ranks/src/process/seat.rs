@@ -15,6 +15,10 @@ use std::panic::resume_unwind;
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// How long a process may take to answer that it ends.
+const ENDED: Duration = Duration::from_secs(5);
 
 /// Told once that a rank is lost.
 type Alarm = Box<dyn FnOnce() + Send>;
@@ -96,11 +100,11 @@ impl Seat {
 
     /// Ends the process and waits until it is gone; then lets its peers know.
     pub(super) fn end(&self) {
+        // Held to the end: whoever comes second finds that the peers can know, too.
         let mut child = locked(&self.child);
         // Both do nothing for a process that was waited for.
         let _ = child.kill();
         let _ = child.wait();
-        drop(child);
         if !self.ends.load(Ordering::Acquire) && !self.lost.swap(true, Ordering::AcqRel) {
             self.world.lost(self.rank);
         }
@@ -138,12 +142,13 @@ impl Seat {
         self.line().send(words, &[])
     }
 
-    /// Lets the process end as it should, and waits for it.
+    /// Lets the process end as it should, and waits for it; not for long: one that hangs is ended otherwise.
     pub(super) fn finish(&self) {
         if self.is_lost() || self.ends.swap(true, Ordering::AcqRel) {
             return;
         }
-        if let Ok(Up::Ended(peak)) = self.tell(&Down::Stop).and_then(|()| self.line().receive()) {
+        let told = self.tell(&Down::Stop);
+        if let Ok(Up::Ended(peak)) = told.and_then(|()| self.line().receive_within(ENDED)) {
             peak.map(|peak| self.peak.set(peak));
             let _ = locked(&self.child).wait();
         } else {

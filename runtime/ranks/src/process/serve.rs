@@ -148,7 +148,9 @@ impl Server<'_> {
         let told = self.line.borrow_mut().receive()?;
         let answer = match told {
             Down::Task(part) => return self.task(&part).map(|()| true),
-            Down::GiveUp(group) => {
+            Down::GiveUp(sequence, group) => {
+                // A task that failed before it came here; of one that did come the number is known.
+                let _ = self.groups.begin(sequence);
                 self.groups.give_up(&group);
                 return Ok(true);
             }

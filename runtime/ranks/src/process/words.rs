@@ -4,7 +4,7 @@
 //! The driver asks, the process answers; but while a task runs the process asks, before every step. Invariant: at any time one
 //! side speaks and the other listens.
 
-use crate::compute::{ComputeError, is_loss};
+use crate::compute::{Absence, ComputeError};
 use crate::memory::OutOfMemory;
 use flexdit_core::{Bytes, Group, Nanos, Rank, Request, Shape, Task};
 use serde::{Deserialize, Serialize};
@@ -24,8 +24,8 @@ pub(super) enum Down {
     Task(Box<Part>),
     /// Whether to begin the step that was asked for.
     Step(bool),
-    /// It gives up the task of these ranks. Not answered.
-    GiveUp(Group),
+    /// It gives up the task with this number, of these ranks. Not answered.
+    GiveUp(u64, Group),
     /// Whether a reset of these ranks leaves out nobody who may still read.
     CanReset(Group),
     /// Collectives among these ranks begin anew.
@@ -96,7 +96,7 @@ pub(super) struct Made {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Fault {
     Cancelled,
-    Peers { lost: bool, what: String },
+    Peers { absence: Absence, what: String },
     OutOfMemory { rank: Rank, wanted: Bytes, current: Bytes, limit: Bytes },
     Kernel(String),
 }
@@ -106,9 +106,9 @@ impl From<ComputeError> for Fault {
         match error {
             ComputeError::Cancelled => Self::Cancelled,
             ComputeError::Peers(error) => {
-                Self::Peers { lost: is_loss(&error), what: error.to_string() }
+                Self::Peers { absence: Absence::of(&error), what: error.to_string() }
             }
-            ComputeError::PeersApart { lost, what } => Self::Peers { lost, what },
+            ComputeError::PeersApart { absence, what } => Self::Peers { absence, what },
             ComputeError::OutOfMemory(OutOfMemory { rank, wanted, current, limit }) => {
                 Self::OutOfMemory { rank, wanted, current, limit }
             }
@@ -122,7 +122,7 @@ impl From<Fault> for ComputeError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Cancelled => Self::Cancelled,
-            Fault::Peers { lost, what } => Self::PeersApart { lost, what },
+            Fault::Peers { absence, what } => Self::PeersApart { absence, what },
             Fault::OutOfMemory { rank, wanted, current, limit } => {
                 Self::OutOfMemory(OutOfMemory { rank, wanted, current, limit })
             }

@@ -36,6 +36,7 @@ pub struct Synthetic {
     models: Vec<&'static ModelSpec>,
     rounds: u32,
     hook: Option<Hook>,
+    late_hook: Option<Hook>,
 }
 
 /// A bijection on 64 bits in which every input bit changes about half of the output.
@@ -98,12 +99,18 @@ fn solve(words: &[u32], branches: &[&[u32]], history: &mut [u32], out: &mut [u32
 impl Synthetic {
     /// Models by index give the grid of latent tokens; every word and step is hashed `rounds` times: the work.
     pub fn new(models: Vec<&'static ModelSpec>, rounds: u32) -> Self {
-        Self { models, rounds, hook: None }
+        Self { models, rounds, hook: None, late_hook: None }
     }
 
     /// Lets `hook` disturb the ranks.
     pub fn with_hook(self, hook: Hook) -> Self {
         Self { hook: Some(hook), ..self }
+    }
+
+    /// Lets `hook` disturb every computing rank that is through with its last exchange, when its peers need it no more. The step is
+    /// the task's count of them.
+    pub fn with_late_hook(self, hook: Hook) -> Self {
+        Self { late_hook: Some(hook), ..self }
     }
 
     fn disturb(&self, job: &Job<'_>, step: u32) -> Result<(), ComputeError> {
@@ -327,11 +334,13 @@ impl Compute for Synthetic {
         if job.task.stage != Stage::Denoise {
             self.disturb(job, 0)?;
         }
-        match job.task.stage {
+        let output = match job.task.stage {
             Stage::TextEncode => self.encode(job),
             Stage::Denoise => self.denoise(job, peers),
             Stage::VaeDecode => self.decode(job, peers),
-        }
+        }?;
+        self.late_hook.as_ref().map_or(Ok(()), |hook| hook(job.task, job.rank, job.task.steps))?;
+        Ok(output)
     }
 
     fn initial(

@@ -129,7 +129,7 @@ impl Worker<'_> {
         while !self.groups.can_reset(&meeting.members) {
             if self.clock.now() - begun > READERS {
                 meeting.void();
-                break;
+                return false;
             }
             std::thread::yield_now();
         }

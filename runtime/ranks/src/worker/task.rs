@@ -2,7 +2,7 @@
 
 use super::Worker;
 use crate::artifact::{RowTensor, Shard, WholeTensor};
-use crate::compute::{ComputeError, Input, Job, LoseRank, Output, is_loss};
+use crate::compute::{Absence, ComputeError, Input, Job, LoseRank, Output};
 use crate::flow::LiveTask;
 use crate::gate::Steps as _;
 use crate::memory::Buffer;
@@ -19,15 +19,17 @@ use std::sync::Arc;
 struct Failure {
     why: FailReason,
     what: Option<String>,
+    /// Whether another rank did not come in time.
+    late: bool,
 }
 
 impl Failure {
     fn silent(why: FailReason) -> Self {
-        Self { why, what: None }
+        Self { why, what: None, late: false }
     }
 
     fn said(why: FailReason, what: impl Into<String>) -> Self {
-        Self { why, what: Some(what.into()) }
+        Self { why, what: Some(what.into()), late: false }
     }
 }
 
@@ -58,8 +60,8 @@ impl Worker<'_> {
                 let span = Span { ended: Some(ended), ..span };
                 self.report(Message::Finished { rank, sequence, span });
             }
-            Err(Failure { why, what }) => {
-                self.report(Message::Failed { rank, sequence, why, what });
+            Err(Failure { why, what, late }) => {
+                self.report(Message::Failed { rank, sequence, why, what, late });
             }
         }
         self.last_end = ended;
@@ -83,6 +85,8 @@ impl Worker<'_> {
         started: Nanos,
     ) -> Result<Span, Failure> {
         let (task, flow) = (&live.task, &live.flow);
+        // Before anything can fail: whoever gives up says so of this task.
+        self.groups.begin(task.id.0).map_err(|error| self.explain(live, error.into()))?;
         if !live.gate.enter(0) {
             return Err(Failure::silent(FailReason::Cancelled));
         }
@@ -97,7 +101,6 @@ impl Worker<'_> {
         if lacks_whole && whole.is_none() {
             return Err(Failure::said(FailReason::Input, "the embeddings are not here"));
         }
-        self.groups.begin(task.id.0).map_err(|error| self.explain(live, error.into()))?;
         let job = Job {
             task,
             request: &flow.request,
@@ -226,18 +229,22 @@ impl Worker<'_> {
             }
             ComputeError::Kernel(what) => Failure::said(FailReason::Kernel, what),
             ComputeError::Model(error) => Failure::said(FailReason::Kernel, error.to_string()),
-            ComputeError::Peers(error) => without_peers(live, is_loss(&error), error.to_string()),
-            ComputeError::PeersApart { lost, what } => without_peers(live, lost, what),
+            ComputeError::Peers(error) => {
+                without_peers(live, Absence::of(&error), error.to_string())
+            }
+            ComputeError::PeersApart { absence, what } => without_peers(live, absence, what),
         }
     }
 }
 
 /// The failure of a rank whose peers did not come through: theirs, if it is known.
-fn without_peers(live: &LiveTask, lost: bool, what: String) -> Failure {
-    if let Some(first) = live.failure.get() {
-        return Failure::silent(*first);
-    }
-    Failure::said(if lost { FailReason::RankDown } else { FailReason::Kernel }, what)
+fn without_peers(live: &LiveTask, absence: Absence, what: String) -> Failure {
+    let failure = match live.failure.get() {
+        Some(first) => Failure::silent(*first),
+        None if absence == Absence::Lost => Failure::said(FailReason::RankDown, what),
+        None => Failure::said(FailReason::Kernel, what),
+    };
+    Failure { late: absence == Absence::Late, ..failure }
 }
 
 /// What a panic said.

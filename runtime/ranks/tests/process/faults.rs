@@ -3,9 +3,10 @@
 use crate::bench::{self, Dice};
 use crate::restless::restless;
 use crate::role::{self, Spec};
+use crate::tidiness::Traces;
 use flexdit_core::{Command as Order, Event, FailReason, Nanos, Rank, RequestId, Workload};
 use flexdit_ranks::GroupFree;
-use flexdit_ranks::process::{Processes, Settings, SharedWorld, StartError};
+use flexdit_ranks::process::{Processes, Settings, SharedWorld, StartError, World as _};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -80,7 +81,7 @@ pub fn refused() {
     let error = role::start(3, "nonsense", false).map(drop).expect_err("it cannot compute");
     assert_eq!(error.to_string(), "rank 0: not four numbers: nonsense");
     let start = |program: &str| {
-        let shared = SharedWorld::new(2, &GroupFree::default()).expect("a world");
+        let shared = SharedWorld::new(2, &GroupFree::default());
         let settings = Settings { world: 2, pin: false, spec: Spec::default().text() };
         let local = Arc::new(bench::synthetic());
         let started = Processes::start(&settings, local, Arc::new(shared), |rank| match rank {
@@ -97,4 +98,20 @@ pub fn refused() {
     );
     let error = start("/bin/true");
     assert!(matches!(error, StartError::Ended { rank: Rank(1) }), "{error}");
+}
+
+/// However long ranks take to load, nobody waits for them in the world meanwhile: it is not there yet.
+pub fn opened() {
+    let before = Traces::look();
+    let shared = SharedWorld::new(2, &GroupFree::default());
+    assert_eq!(Traces::look(), before, "no memory, no thread whose time-out runs");
+    let address = shared.open().expect("a world");
+    assert_ne!(Traces::look(), before);
+    assert_eq!(shared.open(), Ok(address), "the same world");
+    let none = SharedWorld::new(0, &GroupFree::default());
+    let settings = Settings { world: 1, pin: false, spec: Spec::default().text() };
+    let local = Arc::new(bench::synthetic());
+    let started = Processes::start(&settings, local, Arc::new(none), |_| role::command(role::RANK));
+    let error = started.map(drop).expect_err("no world");
+    assert!(matches!(&error, StartError::World(_)), "{error}");
 }

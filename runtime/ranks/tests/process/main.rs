@@ -21,6 +21,8 @@ mod results;
 #[cfg(target_os = "linux")]
 mod role;
 #[cfg(target_os = "linux")]
+mod stopped;
+#[cfg(target_os = "linux")]
 mod tidiness;
 
 #[cfg(not(target_os = "linux"))]
@@ -32,7 +34,8 @@ fn main() {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
-        Some(role::RANK) => return role::rank(),
+        Some(role::RANK) => return role::rank(&flexdit_ranks::GroupFree::default()),
+        Some(role::HASTY) => return role::rank(&role::hasty()),
         Some(role::DRIVER) => return orphans::driver(),
         _ => {}
     }
@@ -57,7 +60,7 @@ fn main() {
 type Test = (&'static str, fn());
 
 #[cfg(target_os = "linux")]
-const TESTS: [Test; 12] = [
+const TESTS: [Test; 16] = [
     ("every_policy_gives_the_serial_results_on_processes", results::policies),
     ("reconfigured_tasks_give_the_serial_results_on_processes", results::restless),
     ("whole_requests_queued_at_once_give_the_serial_results", results::chains),
@@ -68,6 +71,10 @@ const TESTS: [Test; 12] = [
     ("a_process_that_is_killed_while_it_idles_is_noticed", killed::idle),
     ("an_operator_who_takes_a_rank_down_ends_its_process", killed::operator),
     ("the_last_process_killed_ends_the_run", killed::last),
+    ("a_process_that_hangs_in_a_collective_is_lost", stopped::among_others),
+    ("a_process_that_hangs_does_not_keep_a_run_from_stopping", stopped::at_the_end),
+    ("a_process_that_hangs_while_it_idles_does_not_keep_a_run_from_ending", stopped::idle),
+    ("a_world_is_made_when_all_ranks_have_loaded", faults::opened),
     ("processes_that_cannot_begin_leave_nothing", faults::refused),
     ("processes_end_with_a_driver_that_is_killed", orphans::killed),
 ];

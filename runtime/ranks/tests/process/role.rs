@@ -1,6 +1,7 @@
 //! What the processes are that tests start, and runs on them.
 
 use crate::bench::{self, Log, Ran};
+use flexdit_comm::WorldConfig;
 use flexdit_core::{Command as Order, Event, Nanos, Observer, Rank, System, Task, Workload};
 use flexdit_ranks::process::{Processes, Settings, SharedWorld, StartError, serve};
 use flexdit_ranks::synthetic::Hook;
@@ -9,9 +10,14 @@ use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// First argument of a process that is a rank.
 pub const RANK: &str = "play-a-rank";
+/// First argument of a process that is a rank and waits for others but [`SOON`].
+pub const HASTY: &str = "play-a-hasty-rank";
+/// Long enough for whoever is not stopped.
+pub const SOON: Duration = Duration::from_secs(2);
 /// First argument of a process that is a driver, to be killed.
 pub const DRIVER: &str = "play-a-driver";
 
@@ -52,9 +58,14 @@ impl Spec {
     }
 }
 
+/// Collectives that time out soon.
+pub fn hasty() -> GroupFree {
+    GroupFree { config: Some(WorldConfig { lanes: 1, timeout: SOON, ..WorldConfig::new(1) }) }
+}
+
 /// Runs as a rank to the end.
-pub fn rank() {
-    let join = |address: &str, rank, world| GroupFree::default().join(address, rank, world);
+pub fn rank(settings: &GroupFree) {
+    let join = |address: &str, rank, world| settings.join(address, rank, world).map(bench::strict);
     serve(Spec::compute, join).expect("a driver");
 }
 
@@ -67,10 +78,21 @@ pub fn command(role: &str) -> Command {
 
 /// Starts ranks that compute with `spec`.
 pub fn start(world: u16, spec: &str, pin: bool) -> Result<Arc<Processes>, StartError> {
-    let shared = SharedWorld::new(world, &GroupFree::default()).expect("a world");
+    start_as(RANK, &GroupFree::default(), world, spec, pin)
+}
+
+/// The same for ranks of this role, over these collectives.
+pub fn start_as(
+    role: &str,
+    collectives: &GroupFree,
+    world: u16,
+    spec: &str,
+    pin: bool,
+) -> Result<Arc<Processes>, StartError> {
+    let shared = SharedWorld::new(world, collectives);
     let settings = Settings { world, pin, spec: spec.to_owned() };
     let local = Arc::new(bench::synthetic());
-    Processes::start(&settings, local, Arc::new(shared), |_| command(RANK)).map(Arc::new)
+    Processes::start(&settings, local, Arc::new(shared), |_| command(role)).map(Arc::new)
 }
 
 /// Told the ordinal of every step of the system, its events and its commands.

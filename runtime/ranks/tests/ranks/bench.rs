@@ -1,16 +1,19 @@
 //! What every test of a run needs: beliefs about costs, workloads from a seed, a run with its results and its log.
 
+use flexdit_comm::{Collectives, CommError};
 use flexdit_core::cost::{DegreeCost, Estimator, ShapeCosts};
 use flexdit_core::migration::StateSpec;
 use flexdit_core::model::{ModelSpec, model};
 use flexdit_core::policy::{Params, Value, registry};
 use flexdit_core::scheduler::{Scheduler, SchedulerConfig};
 use flexdit_core::{
-    ClassId, Command, Event, ModelId, Nanos, Observer, Parallelism, Request, RequestId, Shape,
-    System, Workload,
+    ClassId, Command, Event, Group, ModelId, Nanos, Observer, Parallelism, Request, RequestId,
+    Shape, System, Workload,
 };
 use flexdit_ranks::synthetic::Synthetic;
-use flexdit_ranks::{Completed, Compute, Driver, GroupFree, Options, Outcome, RunError};
+use flexdit_ranks::{
+    Completed, Compute, Driver, Fabric, GroupFree, Groups, Options, Outcome, RunError,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -174,6 +177,49 @@ pub fn options(world: u16) -> Options {
     Options { pin: false, ..Options::new(world) }
 }
 
+/// Group-free ranks that insist on being told of a task before it is given up.
+struct Strict;
+
+impl Fabric for Strict {
+    fn ranks(&self, world: u16) -> Result<Vec<Box<dyn Groups>>, CommError> {
+        Ok(GroupFree::default().ranks(world)?.into_iter().map(strict).collect())
+    }
+}
+
+/// A rank's groups that insist on being told of a task before it is given up: only so can peers be told which one it is.
+pub fn strict(groups: Box<dyn Groups>) -> Box<dyn Groups> {
+    Box::new(StrictGroups { groups, begun: false })
+}
+
+struct StrictGroups {
+    groups: Box<dyn Groups>,
+    begun: bool,
+}
+
+impl Groups for StrictGroups {
+    fn begin(&mut self, sequence: u64) -> Result<(), CommError> {
+        self.begun = true;
+        self.groups.begin(sequence)
+    }
+
+    fn on<'a>(&'a mut self, group: &Group) -> Result<Box<dyn Collectives + 'a>, CommError> {
+        self.groups.on(group)
+    }
+
+    fn give_up(&mut self, group: &Group) {
+        assert!(std::mem::take(&mut self.begun), "gives up a task that it was not told of");
+        self.groups.give_up(group);
+    }
+
+    fn can_reset(&mut self, group: &Group) -> bool {
+        self.groups.can_reset(group)
+    }
+
+    fn reset(&mut self, group: &Group) -> Result<(), CommError> {
+        self.groups.reset(group)
+    }
+}
+
 /// Runs a workload.
 pub fn run(
     system: &mut dyn System,
@@ -181,8 +227,7 @@ pub fn run(
     compute: Arc<dyn Compute>,
     workload: Workload,
 ) -> Result<Ran, RunError> {
-    let fabric = GroupFree::default();
-    let driver = Driver::new(options, compute, &fabric);
+    let driver = Driver::new(options, compute, &Strict);
     let (mut log, mut images) = (Log::default(), BTreeMap::new());
     let assemble = synthetic();
     let mut sink = |completed: Completed| {

@@ -12,22 +12,28 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Fails in `percent` of all (task, rank, step), in one of three ways; loses up to `losses` ranks.
+/// Fails in `percent` of all (task, rank, step), and of all (task, rank) after the last exchange, in one of three ways; loses up to
+/// `losses` ranks.
 fn faulty(seed: u64, percent: u64, losses: u64) -> Synthetic {
-    let lost = AtomicU64::new(0);
-    let hook: Hook = Arc::new(move |task: &Task, rank: Rank, step: u32| {
-        let mut dice =
-            Dice::new(seed ^ task.id.0 << 24 ^ u64::from(rank.0) << 12 ^ u64::from(step));
-        if !dice.chance(percent) {
-            return Ok(());
-        }
-        match dice.range(0, 2) {
-            0 => Err(ComputeError::Kernel("drawn".into())),
-            1 if lost.fetch_add(1, Ordering::Relaxed) < losses => resume_unwind(Box::new(LoseRank)),
-            _ => resume_unwind(Box::new("drawn")),
-        }
-    });
-    bench::synthetic().with_hook(hook)
+    let lost = Arc::new(AtomicU64::new(0));
+    let hook = |seed: u64| -> Hook {
+        let lost = Arc::clone(&lost);
+        Arc::new(move |task: &Task, rank: Rank, step: u32| {
+            let mut dice =
+                Dice::new(seed ^ task.id.0 << 24 ^ u64::from(rank.0) << 12 ^ u64::from(step));
+            if !dice.chance(percent) {
+                return Ok(());
+            }
+            match dice.range(0, 2) {
+                0 => Err(ComputeError::Kernel("drawn".into())),
+                1 if lost.fetch_add(1, Ordering::Relaxed) < losses => {
+                    resume_unwind(Box::new(LoseRank))
+                }
+                _ => resume_unwind(Box::new("drawn")),
+            }
+        })
+    };
+    bench::synthetic().with_hook(hook(seed)).with_late_hook(hook(!seed))
 }
 
 struct Case {
