@@ -55,9 +55,9 @@ fn the_shipped_configurations_of_models_are_the_presets() {
     assert_eq!(files, PRESETS.len(), "files without a preset");
 }
 
-/// As README and the experiment say. By DDiT's rule a doubling of the degree must shorten a step by a fifth.
+/// As README and the experiment say of the recorded machine: no test on its own measures it.
 #[test]
-fn the_best_degree_flips_with_the_shape_on_two_cores() {
+fn the_profile_of_two_cores_has_a_best_degree_that_flips_with_the_shape() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     let path = root.join("workloads/profiles/small-image-cpu.yaml");
     let table = flexdit::profile::load(&path).unwrap_or_else(|error| panic!("{error}"));
@@ -67,7 +67,11 @@ fn the_best_degree_flips_with_the_shape_on_two_cores() {
             .filter(|(key, _)| key.stage.name() == "step" && key.parallelism.to_string() == layout);
         found.next().expect("profiled").1.curve.points().to_vec()
     };
-    let saved = steps("1").into_iter().zip(steps("u2"));
-    let flips = saved.map(|((tokens, one), (_, two))| (tokens as u32, 1.0 - two / one >= 0.2));
-    assert_eq!(flips.collect::<Vec<_>>(), [(16, false), (64, true), (256, true), (576, true)]);
+    let ratios: Vec<(f64, f64)> = (steps("1").into_iter().zip(steps("u2")))
+        .map(|((tokens, one), (_, two))| (tokens, one / two))
+        .collect();
+    assert!(ratios.is_sorted_by(|a, b| a.1 < b.1), "the larger the shape, the more: {ratios:?}");
+    let (smallest, largest) = (ratios[0], ratios[ratios.len() - 1]);
+    assert!(smallest.0 == 4.0 && smallest.1 < 1.0, "two ranks are slower: {smallest:?}");
+    assert!(largest.0 == 256.0 && largest.1 > 1.6, "two ranks are much faster: {largest:?}");
 }
