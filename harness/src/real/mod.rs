@@ -18,7 +18,7 @@ mod run;
 
 pub use arithmetic::{Arithmetic, check};
 pub use communicators::{Communicators, StoreWorld};
-pub use figures::{OverheadRow, RankRow, RealRun, RealRuns, Spread, Struck};
+pub use figures::{FailedRun, OverheadRow, RankRow, RealRun, RealRuns, Spread, Struck};
 pub use fits::{available, needs};
 pub use interrupt::Interrupt;
 #[cfg(target_os = "linux")]
