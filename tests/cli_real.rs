@@ -34,6 +34,10 @@ systems:
   - {name: on-communicators, collectives: communicators, elastic: {policy: edf-best-fit}}
 ";
 
+/// Open files that suffice for a run of threads on lanes, and not for the sockets of communicators beside them.
+#[cfg(target_os = "linux")]
+const FILES: u32 = 14;
+
 /// Writes the experiment with some text replaced.
 fn write(folder: &Path, changes: &[(&str, &str)]) -> String {
     let (mut text, mut profile) = (EXPERIMENT.to_owned(), PROFILE.to_owned());
@@ -92,6 +96,38 @@ const BESIDE_THE_LOG: [&str; 9] = [
     "illegal",
     "extrapolated",
 ];
+
+/// A run without room for the sockets of its communicators fails; those that need none are reported.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_that_fails_costs_no_other_its_results() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), &[]);
+    // Nothing that the test inherited takes room.
+    let closed: String = (3..10).map(|file| format!(" {file}>&-")).collect();
+    let limited = format!("exec{closed}; ulimit -n {FILES} && exec \"$0\" \"$@\"");
+    let mut command = Command::new("sh");
+    command.args(["-c", &limited, env!("CARGO_BIN_EXE_flexdit")]);
+    command.args(["run", &path, "--engine", "cpu", "--log", "--out", "out"]);
+    let output = command.current_dir(folder.path()).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, error) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{out}{error}");
+    let said =
+        "fixed, seed 1: the run failed, and no figure here is of it: the world cannot be made";
+    assert!(out.replace("\n      ", " ").contains(said), "{out}{error}");
+    let results = folder.path().join("out");
+    let read = |name: &str| fs::read_to_string(results.join(name)).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&read("manifest.json")).unwrap();
+    let failed = manifest["real"]["failed_runs"].as_array().unwrap();
+    let systems: Vec<_> = failed.iter().map(|run| run["system"].as_str().unwrap()).collect();
+    assert_eq!(systems, ["fixed", "on-communicators"]);
+    assert!(read("report.md").contains("fixed, seed 1: the run failed"));
+    let summary = read("summary.csv");
+    for system in ["lanes", "elastic"] {
+        same_metrics(&results.join(format!("log-{system}-1.jsonl.zst")), &summary);
+    }
+}
 
 /// All metrics that follow from a log are those of the table.
 fn same_metrics(log: &Path, summary: &str) {

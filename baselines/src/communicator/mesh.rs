@@ -109,12 +109,9 @@ pub(super) fn connect_all(
             knocked = true;
         } else if let Some(left) = patience.left() {
             knocked = sleep(&mut attempts, (answers > 0).then_some(listener), left.min(LOOK))?;
-            if !knocked && !attempts.iter().any(|attempt| attempt.ready) {
-                let silent = |peer: &usize| links[*peer].is_none() && dials(*peer, own);
-                let mut silent = (0..links.len()).filter(|peer| *peer != own).filter(silent);
-                if let Some(peer) = silent.find(|peer| is_gone(addresses[*peer])) {
-                    return Err(Fault::Lost { peer });
-                }
+            let is_quiet = !knocked && attempts.iter().all(|attempt| !attempt.ready);
+            if is_quiet && let Some(peer) = gone(own, &links, addresses) {
+                return Err(Fault::Lost { peer });
             }
         } else {
             let missing = (0..links.len()).filter(|peer| *peer != own && links[*peer].is_none());
@@ -141,10 +138,13 @@ fn dial(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Whether nobody listens there any more. Whoever does takes this for a stranger at the door.
-fn is_gone(address: SocketAddr) -> bool {
-    let found = TcpStream::connect_timeout(&address, LOOK);
-    found.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+/// A member that is to dial and listens no more. Whoever does listen takes this for a stranger at the door.
+fn gone(own: usize, links: &[Option<Link>], addresses: &[SocketAddr]) -> Option<usize> {
+    let is_awaited = |peer: &usize| *peer != own && links[*peer].is_none() && dials(*peer, own);
+    (0..links.len()).filter(is_awaited).find(|peer| {
+        let found = TcpStream::connect_timeout(&addresses[*peer], LOOK);
+        found.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+    })
 }
 
 /// A connection that has come, if one has.

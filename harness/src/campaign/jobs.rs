@@ -11,7 +11,7 @@ use crate::input::InputError;
 use crate::metrics::summary::overall;
 use crate::metrics::{RecorderOptions, Summary};
 use crate::picture::Placements;
-use crate::real::{self, Arithmetic, Fault, RealOptions, RealRun, RealRuns};
+use crate::real::{self, Arithmetic, FailedRun, Fault, RealOptions, RealRun, RealRuns};
 use crate::record::{Campaign, RunRecord};
 use crate::workload::Workload;
 use flexdit_baselines::StaticLayout;
@@ -87,6 +87,37 @@ struct Kept<'a> {
 /// What a job left.
 type Done = (RunRecord, Option<RealRun>);
 
+/// What became of a job; `None` if an interrupt left it out. A run of real ranks may fail for itself.
+type Fate = Option<Result<Done, RunError>>;
+
+/// Fates by kind, in the order of the jobs.
+struct Sorted {
+    done: Vec<Done>,
+    failed: Vec<FailedRun>,
+    /// The first failure.
+    first: Option<RunError>,
+}
+
+impl Sorted {
+    fn of(jobs: &[Job<'_>], fates: Vec<Fate>) -> Self {
+        let mut sorted = Self { done: Vec::new(), failed: Vec::new(), first: None };
+        for (job, fate) in jobs.iter().zip(fates) {
+            match fate {
+                None => {}
+                Some(Ok(done)) => sorted.done.push(done),
+                Some(Err(error)) => {
+                    if let RunError::Real { system, seed, fault } = &error {
+                        let (system, seed, why) = (system.clone(), *seed, fault.to_string());
+                        sorted.failed.push(FailedRun { point: job.point, system, seed, why });
+                    }
+                    sorted.first.get_or_insert(error);
+                }
+            }
+        }
+        sorted
+    }
+}
+
 /// The log of a run and the places of its requests, where somebody wants them.
 struct Both<'a>(Option<&'a mut (dyn RunLog + 'static)>, Option<&'a mut Placements>);
 
@@ -118,10 +149,12 @@ pub fn run(loaded: &Loaded, options: &RunOptions<'_>) -> Result<Finished, RunErr
 }
 
 /// Runs the same on real ranks of this machine: one run after the other, systems taking turns seed by seed. Stopped
-/// by its interrupt, it returns what has run until then.
+/// by its interrupt, it returns what has run until then. A run that cannot go on or broke its contract is left out and named; the
+/// others are not worse for it.
 ///
 /// # Errors
-/// As [`run`]; what cannot run on this machine's cores; a run that broke its contract.
+/// As [`run`]; what cannot run on this machine's cores; the first run that failed, if no run did better or one of a search is
+/// among them.
 pub fn run_real(
     loaded: &Loaded,
     options: &RunOptions<'_>,
@@ -161,16 +194,17 @@ fn execute(
             jobs.extend((0..seeds).map(|seed| Job { point, system, seed, layout }));
         }
     }
-    let done =
-        runner.all(&jobs, Kept { recorder: options.recorder, log: options.log, results: true })?;
-    let (runs, measured): (Vec<RunRecord>, Vec<_>) = done.into_iter().flatten().unzip();
+    let kept = Kept { recorder: options.recorder, log: options.log, results: true };
+    let Sorted { done, failed, first } = Sorted::of(&jobs, runner.all(&jobs, kept)?);
+    let (runs, measured): (Vec<RunRecord>, Vec<_>) = done.into_iter().unzip();
     let real = real.map(|real| RealRuns {
         machine: Machine::here(),
         interrupted: real.interrupt.is_stopped(),
         runs: measured.into_iter().flatten().collect(),
+        failed,
     });
     if runs.is_empty() {
-        return Err(RunError::Interrupted);
+        return Err(first.unwrap_or(RunError::Interrupted));
     }
     let campaign = campaign(loaded, &workloads, runs);
     Ok(Finished { campaign, searches, settings, workloads, real })
@@ -286,8 +320,12 @@ impl Runner<'_> {
         let recorder = RecorderOptions { timeline: 0, merge: true };
         let slim = Kept { recorder, log: None, results: false };
         let done = self.all(&jobs, slim)?.into_iter();
-        let rows: Option<Vec<Summary>> = done.map(|done| Some(overall(&done?.0))).collect();
-        let mut rows = rows.ok_or(RunError::Interrupted)?.into_iter();
+        let row = |fate: Fate| match fate {
+            Some(done) => Ok(overall(&done?.0)),
+            None => Err(RunError::Interrupted),
+        };
+        let rows: Result<Vec<Summary>, RunError> = done.map(row).collect();
+        let mut rows = rows?.into_iter();
         let mut rankings = Vec::new();
         let mut winners = Vec::new();
         for search in pending {
@@ -303,13 +341,13 @@ impl Runner<'_> {
         Ok((rankings, winners))
     }
 
-    /// Runs jobs: all at once in virtual time, one after the other on real ranks. `None` for those that an interrupt left out.
-    fn all(&self, jobs: &[Job<'_>], kept: Kept<'_>) -> Result<Vec<Option<Done>>, RunError> {
+    /// Runs jobs: all at once in virtual time, one after the other on real ranks.
+    fn all(&self, jobs: &[Job<'_>], kept: Kept<'_>) -> Result<Vec<Fate>, RunError> {
         let Some(ranks) = &self.ranks else {
-            let run = |job| Ok(Some((self.run(job, kept)?, None)));
+            let run = |job| Ok(Some(Ok((self.run(job, kept)?, None))));
             return jobs.par_iter().map(run).collect();
         };
-        let mut done: Vec<Option<Done>> = jobs.iter().map(|_| None).collect();
+        let mut done: Vec<Fate> = jobs.iter().map(|_| None).collect();
         let mut order: Vec<usize> = (0..jobs.len()).collect();
         // What drifts over time on this machine then hits all systems alike.
         order.sort_by_key(|at| (jobs[*at].point, jobs[*at].seed));
@@ -317,8 +355,12 @@ impl Runner<'_> {
             if ranks.options.interrupt.is_stopped() {
                 break;
             }
-            let (record, real) = self.run_on(ranks, &jobs[at], kept)?;
-            done[at] = Some((record, Some(real)));
+            done[at] = match self.run_on(ranks, &jobs[at], kept) {
+                Ok((record, real)) => Some(Ok((record, Some(real)))),
+                Err(error @ RunError::Real { .. }) => Some(Err(error)),
+                // Nothing of one run: input, or the disk.
+                Err(error) => return Err(error),
+            };
         }
         Ok(done)
     }
@@ -371,13 +413,17 @@ impl Runner<'_> {
         };
         (ranks.options.begun)(&key);
         let done = real::run(&run, &|| self.system(job), &mut also, sink);
-        logger.map(RunLog::finish).transpose()?;
-        taker.map(|taker| taker.finish(&placements)).transpose()?;
+        let logged = logger.map(RunLog::finish).transpose();
+        let taken = taker.map(|taker| taker.finish(&placements)).transpose();
         (self.options.progress)(self.total);
-        done.map_err(|fault| match fault {
+        // What a run died of says more than that its last words could not be written.
+        let done = done.map_err(|fault| match fault {
             Fault::Input(error) => RunError::Input(error),
             fault => RunError::Real { system: spec.name.clone(), seed, fault: Box::new(fault) },
-        })
+        })?;
+        logged?;
+        taken?;
+        Ok(done)
     }
 
     fn run(&self, job: &Job<'_>, kept: Kept<'_>) -> Result<RunRecord, RunError> {

@@ -93,6 +93,11 @@ impl Checker {
         Self { measured: true, ..Self::new(world, artifacts) }
     }
 
+    /// Everything noted of a run that was stopped: what must not happen at any time.
+    pub fn stop(self) -> Vec<String> {
+        self.wrong
+    }
+
     /// Everything noted, once the run is over, with the rank-time that was computing.
     pub fn finish(mut self, requests: usize) -> (Vec<String>, Nanos) {
         if self.ended.len() != requests {
@@ -332,5 +337,24 @@ impl Observer for Checker {
                 self.note(what);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_was_stopped_is_judged_by_what_it_did() {
+        let steps = |times: &[u64]| {
+            let mut checker = Checker::measured(1, false);
+            for time in times {
+                checker.step(Nanos(*time), &[], &[]);
+            }
+            checker
+        };
+        assert_eq!(steps(&[4, 5]).finish(1).0, ["at 5 ns: 0 of 1 requests ended"]);
+        assert_eq!(steps(&[4, 5]).stop(), Vec::<String>::new());
+        assert_eq!(steps(&[5, 4]).stop(), ["at 5 ns: time goes back to 4 ns"]);
     }
 }

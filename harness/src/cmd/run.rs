@@ -32,7 +32,7 @@ Examples:
   flexdit run exp.yaml --log --trace          replayable logs; traces for ui.perfetto.dev
   flexdit run workloads/cpu/two-ranks.yaml --engine cpu
 
-Exit codes: 0 done, 1 an `expect:` check failed or a run is stuck, 2 bad input, 130 interrupted. On Ctrl-C
+Exit codes: 0 done, 1 an `expect:` check failed, a run is stuck or failed, 2 bad input, 130 interrupted. On Ctrl-C
 virtual time leaves nothing; real ranks stop at their next step and what was measured is written, marked
 as partial. A second Ctrl-C leaves nothing.")]
 pub struct Args {
@@ -77,7 +77,7 @@ enum Engine {
 /// What decides the exit code.
 struct Verdict {
     checks: Vec<Check>,
-    /// Whether a run on real ranks ended since nothing could run any more.
+    /// Whether a run on real ranks failed, or ended since nothing could run any more.
     is_stuck: bool,
 }
 
@@ -150,8 +150,10 @@ fn execute(
     };
     bar.set_message("writing the report");
     // Half an experiment holds or breaks no promise.
-    let checks = if interrupt.is_stopped() { Vec::new() } else { publish::checks(&finished) };
-    let is_stuck = finished.real.as_ref().is_some_and(RealRuns::is_stranded);
+    let is_partial = |real: &RealRuns| interrupt.is_stopped() || !real.failed.is_empty();
+    let is_partial = finished.real.as_ref().is_some_and(is_partial);
+    let checks = if is_partial { Vec::new() } else { publish::checks(&finished) };
+    let is_stuck = finished.real.as_ref().is_some_and(RealRuns::is_stuck);
     let wall_s = start.elapsed().as_secs_f64();
     let written = pool.install(|| publish::write(folder, loaded, &finished, wall_s, args.trace))?;
     bar.finish_and_clear();

@@ -2,9 +2,10 @@
 
 use super::{About, PictureError, Pixels, encode};
 use crate::input::InputError;
+use crate::results::ResultsFolder;
 use serde::Serialize;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The table's name.
@@ -30,36 +31,36 @@ struct Row {
     sha256: String,
 }
 
-/// A folder of pictures. Files appear whole or not at all; the table is written with the last of them.
+/// A folder of pictures, being written. It appears complete or not at all; dropped before [`ImageFolder::finish`], it leaves what was
+/// there before.
 #[derive(Debug)]
 pub struct ImageFolder {
-    path: PathBuf,
-    /// Whether it did not exist: then it goes again if nothing comes into it.
-    made: bool,
+    /// Where it will be, as the caller says it.
+    target: PathBuf,
+    folder: ResultsFolder,
     rows: Vec<Row>,
 }
 
 impl ImageFolder {
-    /// A folder that is new or empty.
+    /// Starts a folder that is new or empty.
     ///
     /// # Errors
     /// It has anything in it, is a file, or cannot be made or written to.
     pub fn create(path: &Path) -> Result<Self, InputError> {
         let unwritable = |error| InputError::io(path, "write the folder of pictures", &error);
-        let made = !path.exists();
-        fs::create_dir_all(path).map_err(unwritable)?;
-        if fs::read_dir(path).map_err(unwritable)?.next().is_some() {
+        if path.symlink_metadata().is_ok()
+            && fs::read_dir(path).map_err(unwritable)?.next().is_some()
+        {
             let message = "the folder of pictures is not empty; name another or empty it";
             return Err(InputError::new(path.display().to_string(), message));
         }
-        // Found out before the run, not after it.
-        tempfile::tempfile_in(path).map_err(unwritable)?;
-        Ok(Self { path: path.to_owned(), made, rows: Vec::new() })
+        let folder = ResultsFolder::replacing_empty(path, "write the folder of pictures")?;
+        Ok(Self { target: path.to_owned(), folder, rows: Vec::new() })
     }
 
-    /// Where it is.
+    /// Where files lie until all are there.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.folder.path()
     }
 
     /// How many pictures are in it.
@@ -78,13 +79,12 @@ impl ImageFolder {
     /// The file cannot be written, or the picture not encoded: both with the file's name.
     pub fn add(&mut self, run: &str, pixels: &Pixels, about: &About) -> Result<(), InputError> {
         let name = format!("{run}-{:05}.png", about.request);
-        let target = self.path.join(&name);
         let encoded = encode(pixels, about);
         let bytes = encoded.map_err(|error: PictureError| {
+            let target = self.target.join(&name);
             InputError::new(target.display().to_string(), error.to_string())
         })?;
-        write_whole(&self.path, &target, &bytes)
-            .map_err(|error| InputError::io(&target, "write the picture", &error))?;
+        self.folder.write(&name, &bytes)?;
         let computed = about.placements.iter().filter(|task| !task.failed);
         let computed: Vec<_> = computed.collect();
         let moved = |pair: &&[&super::Placement]| {
@@ -109,50 +109,24 @@ impl ImageFolder {
         Ok(())
     }
 
-    /// Writes `index.csv`, with the SHA-256 of every picture's bytes; returns where.
+    /// Writes `index.csv`, with the SHA-256 of every picture's bytes, and lets the folder appear; returns where the table is.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If it cannot be written, or something has come into the folder meanwhile.
     pub fn finish(self) -> Result<PathBuf, InputError> {
-        let target = self.path.join(INDEX);
+        let target = self.target.join(INDEX);
         let unwritable = |error| InputError::io(&target, "write the table of pictures", &error);
         let mut table = csv::Writer::from_writer(Vec::new());
         for row in &self.rows {
             table.serialize(row).map_err(|error| unwritable(io::Error::other(error)))?;
         }
         let text = table.into_inner().map_err(|error| unwritable(error.into_error()))?;
-        write_whole(&self.path, &target, &text).map_err(unwritable)?;
+        self.folder.write(INDEX, text)?;
+        // An empty one goes; if anything has come into it, the move is refused.
+        let _ = fs::remove_dir(&self.target);
+        self.folder.commit()?;
         Ok(target)
     }
-}
-
-impl Drop for ImageFolder {
-    fn drop(&mut self) {
-        if self.made {
-            // Fails, as it should, if there is anything in it.
-            let _ = fs::remove_dir(&self.path);
-        }
-    }
-}
-
-/// Writes a file that appears whole or not at all.
-fn write_whole(folder: &Path, target: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::Builder::new().prefix(".partial-").tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    share(file.path())?;
-    file.persist(target).map(drop).map_err(|error| error.error)
-}
-
-/// Gives the file the access that others may read; temporary ones are private.
-#[cfg(unix)]
-fn share(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn share(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]
@@ -168,7 +142,8 @@ mod tests {
         let (pixels, about) = (tests::sample(1, 32, 48), about::tests::sample());
         folder.add("elastic-3", &pixels, &about).unwrap();
         assert_eq!(folder.len(), 1);
-        folder.finish().unwrap();
+        assert!(!path.exists(), "all or nothing");
+        assert_eq!(folder.finish().unwrap(), path.join("index.csv"));
         let mut names: Vec<_> =
             fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
@@ -199,5 +174,22 @@ mod tests {
         );
         drop(ImageFolder::create(&base.path().join("new")).unwrap());
         assert_eq!(fs::read_dir(base.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_empty_folder_is_replaced_when_all_pictures_are_there() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("pictures");
+        fs::create_dir(&path).unwrap();
+        let count = || fs::read_dir(&path).unwrap().count();
+        for is_kept in [false, true] {
+            let mut folder = ImageFolder::create(&path).unwrap();
+            folder.add("a-1", &tests::sample(1, 32, 48), &about::tests::sample()).unwrap();
+            assert_eq!(count(), 0);
+            if is_kept {
+                folder.finish().unwrap();
+            }
+        }
+        assert_eq!((count(), fs::read_dir(base.path()).unwrap().count()), (2, 1));
     }
 }

@@ -65,7 +65,8 @@ impl Results for SaveImages<'_> {
     fn open<'a>(&'a self, run: &Run<'_>) -> Result<Box<dyn Taker + 'a>, InputError> {
         let dit = Arc::clone(&run.dit);
         let develop = move |done: Completed| (done.request.id, dit.picture(&done).into());
-        let spool = Spool::start(&self.path, develop).map_err(|error| self.unwritable(&error))?;
+        let folder = self.state().folder.path().to_owned();
+        let spool = Spool::start(&folder, develop).map_err(|error| self.unwritable(&error))?;
         let key = run.key;
         Ok(Box::new(Open {
             all: self,

@@ -112,5 +112,6 @@ pub fn manifest(real: &RealRuns) -> serde_json::Value {
         "machine": real.machine,
         "interrupted": real.interrupted,
         "runs": runs.collect::<Vec<_>>(),
+        "failed_runs": real.failed,
     })
 }

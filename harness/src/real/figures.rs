@@ -97,8 +97,23 @@ pub struct RealRuns {
     pub machine: Machine,
     /// Whether the campaign was stopped before its end: its results are partial.
     pub interrupted: bool,
-    /// Every run that took place, ordered by (point, system, seed).
+    /// Every run that took place and is to be trusted, ordered by (point, system, seed).
     pub runs: Vec<RealRun>,
+    /// Every run that could not go on, or is not to be trusted, in the same order: there are no figures of it.
+    pub failed: Vec<FailedRun>,
+}
+
+/// A run of which there are no figures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailedRun {
+    /// Index of the sweep point.
+    pub point: usize,
+    /// The system's name.
+    pub system: String,
+    /// The seed.
+    pub seed: u64,
+    /// What happened.
+    pub why: String,
 }
 
 /// A distribution of durations in microseconds; `None` where nothing was timed.
@@ -242,9 +257,9 @@ impl RealRuns {
         self.at(point).fold(Taken::default(), |sum, run| sum.and(run.others))
     }
 
-    /// Whether a run ended since nothing could run any more.
-    pub fn is_stranded(&self) -> bool {
-        self.runs.iter().any(|run| run.outcome.stranded)
+    /// Whether a run ended since nothing could run any more, or failed.
+    pub fn is_stuck(&self) -> bool {
+        !self.failed.is_empty() || self.runs.iter().any(|run| run.outcome.stranded)
     }
 
     /// What a reader must know before trusting the figures of a sweep point; one sentence each.
@@ -256,6 +271,12 @@ impl RealRuns {
                  that of the whole experiment."
                     .to_owned(),
             );
+        }
+        for failed in self.failed.iter().filter(|failed| failed.point == point) {
+            let FailedRun { system, seed, why, .. } = failed;
+            warnings.push(format!(
+                "{system}, seed {seed}: the run failed, and no figure here is of it: {why}."
+            ));
         }
         let world = self.at(point).map(|run| run.outcome.ranks.len()).max().unwrap_or(0);
         let cores = self.machine.cores;
@@ -378,7 +399,7 @@ pub(crate) mod tests {
 
     fn runs(runs: Vec<RealRun>) -> RealRuns {
         let machine = Machine { cores: 2, ..Machine::default() };
-        RealRuns { machine, interrupted: false, runs }
+        RealRuns { machine, interrupted: false, runs, failed: Vec::new() }
     }
 
     #[test]
@@ -419,6 +440,13 @@ pub(crate) mod tests {
         assert!(has(others), "{found:?}");
         assert!(has("Ranks were not pinned to cores; rank 0: not permitted."), "{found:?}");
         assert!(has("one, seed 1: arrivals were up to 20 ms late (p99)."), "{found:?}");
+        let mut partial = runs(vec![run(0, 1, Ok(1))]);
+        let why = "the run broke its contract: so".to_owned();
+        partial.failed.push(FailedRun { point: 1, system: "a".into(), seed: 3, why });
+        let names = |warning: &String| warning.contains("failed");
+        assert!(partial.is_stuck() && !partial.warnings(0, true).iter().any(names));
+        let said = "a, seed 3: the run failed, and no figure here is of it: the run broke its contract: so.";
+        assert_eq!(partial.warnings(1, true)[0], said);
         let stopped = RealRuns { interrupted: true, ..runs(vec![run(0, 1, Ok(1))]) };
         assert!(stopped.warnings(0, true)[0].starts_with("The campaign was interrupted"));
         assert!(stopped.warnings(0, false).iter().any(|one| one.ends_with("the experiment asks.")));

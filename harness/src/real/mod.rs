@@ -24,7 +24,7 @@ pub use communicators::{Communicators, StoreWorld};
 pub use configs::config as model_config;
 #[cfg(test)]
 pub(crate) use figures::tests::run as sample_run;
-pub use figures::{OverheadRow, RankRow, RealRun, RealRuns, Spread, Struck};
+pub use figures::{FailedRun, OverheadRow, RankRow, RealRun, RealRuns, Spread, Struck};
 pub use fits::{Needs, needs, needs_of};
 pub use interrupt::Interrupt;
 pub use others::{NOISY, Taken, Watch};

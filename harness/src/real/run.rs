@@ -68,7 +68,7 @@ impl Observer for Steps {
 /// while it goes on, and the dispatcher waits for it.
 ///
 /// # Errors
-/// [`Fault`]. An interrupted run is no error: its record says what happened until then.
+/// [`Fault`]; `also` has seen what happened until then. An interrupted run is no error: its record says what happened until then.
 pub fn run(
     run: &Run<'_>,
     fresh: &dyn Fn() -> Result<BoxedSystem, InputError>,
@@ -94,12 +94,14 @@ pub fn run(
     let mut system = fresh()?;
     let mut steps = Steps::default();
     let watch = Watch::begin();
-    let outcome = driver.run(&mut *system, input, &mut steps, sink)?;
+    let outcome = driver.run(&mut *system, input, &mut steps, sink);
     let others = watch.end();
     let Steps(steps) = steps;
+    // Of a run that failed, too: they show why.
     for step in &steps {
         also.step(step.t, &step.events, &step.commands);
     }
+    let outcome = outcome?;
     let record = record(run, &outcome, &steps)?;
     again(&steps, fresh)?;
     let real = RealRun::new(run, &ranks, Struck::of(&steps), others, outcome);
@@ -139,7 +141,9 @@ fn record(run: &Run<'_>, outcome: &Outcome, steps: &[Step]) -> Result<RunRecord,
     if overlaps > 0 {
         wrong.push(format!("{overlaps} tasks began before their rank's last one had ended"));
     }
-    if !outcome.interrupted {
+    if outcome.interrupted {
+        wrong.extend(checker.stop());
+    } else {
         wrong.extend(checker.finish(workload.requests.len()).0);
         let held: Bytes = outcome.ranks.iter().map(|rank| rank.held).sum();
         let counters = &outcome.counters;

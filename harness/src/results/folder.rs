@@ -16,6 +16,8 @@ static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 #[derive(Debug)]
 pub struct ResultsFolder {
     target: PathBuf,
+    /// What it is to those who read errors.
+    doing: &'static str,
     temporary: TempDir,
 }
 
@@ -26,7 +28,15 @@ impl ResultsFolder {
     /// If `target` exists, or its parent cannot be made or written to.
     pub fn create(target: &Path) -> Result<Self, InputError> {
         refuse_existing(target)?;
-        let unwritable = |error| InputError::io(target, "write the results folder", &error);
+        Self::replacing_empty(target, "write the results folder")
+    }
+
+    /// The same for a folder that may be there as long as it is empty; `doing` is what errors say was tried.
+    ///
+    /// # Errors
+    /// If the parent of `target` cannot be made or written to.
+    pub(crate) fn replacing_empty(target: &Path, doing: &'static str) -> Result<Self, InputError> {
+        let unwritable = |error| InputError::io(target, doing, &error);
         let absolute = std::path::absolute(target).map_err(unwritable)?;
         let parent = absolute.parent().unwrap_or(Path::new("/"));
         let name = absolute.file_name().unwrap_or_default().to_string_lossy();
@@ -36,7 +46,7 @@ impl ResultsFolder {
         share(builder.prefix(&prefix));
         let temporary = builder.tempdir_in(parent).map_err(unwritable)?;
         unfinished().push(temporary.path().to_owned());
-        Ok(Self { target: absolute, temporary })
+        Ok(Self { target: absolute, doing, temporary })
     }
 
     /// Where files go until the folder is complete.
@@ -86,7 +96,7 @@ impl ResultsFolder {
     pub fn commit(self) -> Result<PathBuf, InputError> {
         refuse_existing(&self.target)?;
         fs::rename(self.temporary.path(), &self.target)
-            .map_err(|error| InputError::io(&self.target, "write the results folder", &error))?;
+            .map_err(|error| InputError::io(&self.target, self.doing, &error))?;
         Ok(self.target.clone())
     }
 

@@ -208,7 +208,8 @@ fn compare(
     let classes: Vec<String> = names.collect();
     let pairs: Vec<Pair> = runs.iter().map(|(_, full)| full.pair.clone()).collect();
     let interrupted = session.interrupt.is_stopped();
-    let mut real = RealRuns { machine: Machine::here(), interrupted, runs: Vec::new() };
+    let mut real =
+        RealRuns { machine: Machine::here(), interrupted, runs: Vec::new(), failed: Vec::new() };
     for at in 0..systems.len() {
         let mine = runs.iter().filter(|(run, _)| run.system == at);
         real.runs.extend(mine.map(|(run, _)| run.real.clone()));
