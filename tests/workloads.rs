@@ -67,11 +67,11 @@ fn the_profile_of_two_cores_has_a_best_degree_that_flips_with_the_shape() {
             .filter(|(key, _)| key.stage.name() == "step" && key.parallelism.to_string() == layout);
         found.next().expect("profiled").1.curve.points().to_vec()
     };
-    let ratios: Vec<(f64, f64)> = (steps("1").into_iter().zip(steps("u2")))
-        .map(|((tokens, one), (_, two))| (tokens, one / two))
+    // By DDiT's rule a doubling of the degree must shorten a step by a fifth.
+    let saved = steps("1").into_iter().zip(steps("u2"));
+    let flips: Vec<(u32, bool)> = saved
+        .map(|((tokens, one), (_, two))| (tokens as u32, 1.0 - two / one >= 0.2))
+        .filter(|(tokens, _)| [4, 64, 256].contains(tokens))
         .collect();
-    assert!(ratios.is_sorted_by(|a, b| a.1 < b.1), "the larger the shape, the more: {ratios:?}");
-    let (smallest, largest) = (ratios[0], ratios[ratios.len() - 1]);
-    assert!(smallest.0 == 4.0 && smallest.1 < 1.0, "two ranks are slower: {smallest:?}");
-    assert!(largest.0 == 256.0 && largest.1 > 1.6, "two ranks are much faster: {largest:?}");
+    assert_eq!(flips, [(4, false), (64, true), (256, true)], "classes S, M and L of two-ranks");
 }
