@@ -166,10 +166,24 @@ impl WithSimd for Pack<'_> {
         for rows in heights(self.x.height(), most) {
             let height = rows.len();
             let to = &mut self.to[rows.start * depth..rows.end * depth];
-            for (at, row) in rows.enumerate() {
-                let elements = to.chunks_exact_mut(height).zip(self.x.row(row));
-                elements.for_each(|(line, x)| line[at] = *x);
+            match height {
+                12 => pack::<12>(self.x.rows(rows), to),
+                6 => pack::<6>(self.x.rows(rows), to),
+                4 => pack::<4>(self.x.rows(rows), to),
+                2 => pack::<2>(self.x.rows(rows), to),
+                _ => to.copy_from_slice(self.x.row(rows.start)),
             }
+        }
+    }
+}
+
+/// One tile's rows.
+#[inline(always)]
+fn pack<const ROWS: usize>(x: View<'_>, to: &mut [f32]) {
+    let rows: [&[f32]; ROWS] = std::array::from_fn(|row| x.row(row));
+    for (k, line) in to.as_chunks_mut::<ROWS>().0.iter_mut().enumerate() {
+        for (x, row) in line.iter_mut().zip(rows) {
+            *x = row[k];
         }
     }
 }
