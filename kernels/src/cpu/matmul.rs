@@ -2,7 +2,7 @@
 //!
 //! Owns the blocking: rows go in chunks, the depth in panels, columns in blocks of strips, so that a block of the
 //! right-hand side stays in the second-level cache while all rows of the chunk pass by. Each element is one chain of fused
-//! multiply-adds per panel, and panels are added in order ([`super::tile`]). Where cuts lie follows from depth and
+//! multiply-adds per panel, and panels are added in order (`tile.rs`). Where cuts lie follows from depth and
 //! columns alone, so the number of rows, which is what sequence parallelism changes, changes no bit.
 //!
 //! Rows are packed, unless so few columns wait for them that packing would cost more than it saves. What a tile is about
