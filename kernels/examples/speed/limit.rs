@@ -132,10 +132,10 @@ pub fn paired(
         let rate = operations / seconds;
         let share = rate / before.limit.midpoint(after.limit);
         let against = peer.as_mut().map(|peer| timed(*peer) / seconds);
-        let undisturbed = before.is_quiet() && after.is_quiet();
-        all.push([rate, share, against.unwrap_or(0.0)]);
-        if undisturbed {
-            quiet.push([rate, share, against.unwrap_or(0.0)]);
+        let pair = [rate, share, against.unwrap_or(0.0)];
+        all.push(pair);
+        if before.is_quiet() && after.is_quiet() {
+            quiet.push(pair);
         }
     }
     let enough = quiet.len() >= 3;

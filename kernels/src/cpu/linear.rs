@@ -1,7 +1,7 @@
 //! The linear layer: weights brought once into the order in which products read them, held in f32 or bf16.
 
 use crate::cpu::matmul::{Start, matmul};
-use crate::cpu::strips::{Strips, fill_turned, place};
+use crate::cpu::strips::{Strips, fill_turned, reorder};
 use crate::tensor::DType;
 use crate::view::{View, ViewMut};
 use half::bf16;
@@ -99,16 +99,6 @@ impl Linear {
         let mut out = vec![0.0; x.height() * self.outputs];
         self.forward(x, ViewMut::new(&mut out, self.outputs));
         out
-    }
-}
-
-/// The columns of a matrix in strips, in another order.
-fn reorder<T: Copy>(weight: &mut [T], depth: usize, order: &[usize]) {
-    let (old, columns) = (weight.to_vec(), order.len());
-    for row in 0..depth {
-        for (column, &from) in order.iter().enumerate() {
-            weight[place(depth, columns, row, column)] = old[place(depth, columns, row, from)];
-        }
     }
 }
 

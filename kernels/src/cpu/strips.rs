@@ -59,14 +59,21 @@ impl<'a, T: Copy> Strips<'a, T> {
     }
 }
 
-/// Where element `(row, column)` of a matrix `[depth, columns]` stands.
-pub(super) fn place(depth: usize, columns: usize, row: usize, column: usize) -> usize {
-    let length = depth.div_ceil(depth.div_ceil(PANEL).max(1)).max(1);
-    let start = row / length * length;
-    let panel = length.min(depth - start);
-    let first = column / strip() * strip();
-    let width = strip().min(columns - first);
-    start * columns + first * panel + (row - start) * width + column - first
+/// Puts the columns of a matrix in strips into another order: column `i` is what was column `order[i]`.
+pub(super) fn reorder<T: Copy>(data: &mut [T], depth: usize, order: &[usize]) {
+    let (old, columns, width) = (data.to_vec(), order.len(), strip());
+    for panel in panels(depth) {
+        let base = panel.start * columns;
+        // A column's elements in this panel, first to last.
+        let places = |column: usize| {
+            let first = column / width * width;
+            let begin = base + first * panel.len() + column - first;
+            (begin..).step_by(width.min(columns - first)).take(panel.len())
+        };
+        for (column, &from) in order.iter().enumerate() {
+            places(column).zip(places(from)).for_each(|(to, from)| data[to] = old[from]);
+        }
+    }
 }
 
 /// Writes the rows of a matrix in strips.
@@ -116,6 +123,16 @@ pub fn fill_turned<T>(from: View<'_>, to: &mut [T], convert: impl Fn(f32) -> T) 
 mod tests {
     use super::*;
 
+    /// Where element `(row, column)` of a matrix `[depth, columns]` stands.
+    fn place(depth: usize, columns: usize, row: usize, column: usize) -> usize {
+        let length = depth.div_ceil(depth.div_ceil(PANEL).max(1)).max(1);
+        let start = row / length * length;
+        let panel = length.min(depth - start);
+        let first = column / strip() * strip();
+        let width = strip().min(columns - first);
+        start * columns + first * panel + (row - start) * width + column - first
+    }
+
     #[test]
     fn panels_cover_the_depth_and_are_short() {
         for depth in 0..3000 {
@@ -141,6 +158,22 @@ mod tests {
             assert_eq!(one, other);
             for (index, x) in rows.iter().enumerate() {
                 assert_eq!(one[place(depth, columns, index / columns, index % columns)], *x);
+            }
+        }
+    }
+
+    #[test]
+    fn columns_in_another_order_are_the_same_columns() {
+        for (depth, columns) in [(3, 5), (513, 40), (1030, 33)] {
+            let rows: Vec<f32> = (0..depth * columns).map(|i| i as f32).collect();
+            let order: Vec<usize> = (0..columns).map(|i| (i * 7 + 3) % columns).collect();
+            let mut data = vec![0.0; rows.len()];
+            fill(View::new(&rows, columns), &mut data);
+            reorder(&mut data, depth, &order);
+            for index in 0..rows.len() {
+                let (row, column) = (index / columns, index % columns);
+                let was = rows[row * columns + order[column]];
+                assert_eq!(data[place(depth, columns, row, column)], was);
             }
         }
     }
