@@ -100,7 +100,7 @@ fn refusals_are_one_line_with_exit_code_two() {
     insta::assert_snapshot!(messages.concat(), @r#"
 error: nowhere.yaml: cannot read: no such file
 error: tests/data/gf-dit/workload-qwen-short.json: a trace names no model; give --model or --profile
-error: --model: unknown model `qwen-imag`, expected `qwen-image`, `flux.1-dev`, `sd3-medium`, `wan2.2-ti2v-5b`, `wan2.2-a14b`, `hunyuanvideo`, `cogvideox-5b`, `cogvideox-2b`, `tiny-image`, `tiny-video`, `small-image` or `small-video`; did you mean `qwen-image`?
+error: --model: unknown model `qwen-imag`, expected `qwen-image`, `flux.1-dev`, `sd3-medium`, `wan2.2-ti2v-5b`, `wan2.2-a14b`, `hunyuanvideo`, `cogvideox-5b`, `cogvideox-2b`, `tiny-image`, `tiny-video`, `small-image`, `thin-image` or `small-video`; did you mean `qwen-image`?
 error: README: the extension tells no format; give --format
 error: workloads/traces/arrivals.jsonl: this format holds arrival times only; combine them with classes by `arrivals: {trace: {format: mooncake, path: ..}}`
 error: ../cut.json:6:105: the file ends in the middle of a value (truncated?)

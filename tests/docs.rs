@@ -116,19 +116,19 @@ fn the_documents_show_the_benchmarks_recorded_last() {
     }
 }
 
-/// The README shows the run on real ranks that was recorded last.
+/// The documents show the runs on real ranks that were recorded last.
 #[test]
-fn the_readme_shows_the_run_recorded_last() {
-    let text = text("README.md");
-    let shown = spliced(&text, "result two-ranks").expect("the README has a measured result");
-    let folder = last_recorded("two-ranks", "report.json").expect("a recorded run");
-    let report = fs::read(folder.join("report.json")).expect("a recorded report");
-    let input: ReportInput = serde_json::from_slice(&report).expect("a report of a run");
-    assert_eq!(
-        shown,
-        excerpt(&input).trim(),
-        "README.md is out of date: flexdit report {folder:?}"
-    );
+fn the_documents_show_the_runs_recorded_last() {
+    for (file, name) in [("README.md", "two-ranks"), ("METHODOLOGY.md", "degree-flips")] {
+        let text = text(file);
+        let part = format!("result {name}");
+        let shown = spliced(&text, &part).unwrap_or_else(|| panic!("{file} has no {part}"));
+        let folder = last_recorded(name, "report.json").expect("a recorded run");
+        let report = fs::read(folder.join("report.json")).expect("a recorded report");
+        let input: ReportInput = serde_json::from_slice(&report).expect("a report of a run");
+        let hint = format!("flexdit report {} --print-only --splice {file}", folder.display());
+        assert_eq!(shown, excerpt(&input).trim(), "{file} is out of date: {hint}");
+    }
 }
 
 /// METHODOLOGY.md quotes the validation that was recorded last, rows as they stand there.

@@ -2,7 +2,7 @@
 
 use crate::campaign::Finished;
 use crate::experiment::{CollectiveKind, RankKind, Weights};
-use crate::real::RealRuns;
+use crate::real::{RealRuns, without_tokenizer};
 use crate::report::{Fact, Label, MeasuredNote, ReportInput};
 use flexdit_core::Shape;
 use flexdit_core::model::ModelSpec;
@@ -13,6 +13,12 @@ pub fn complete(input: &mut ReportInput, finished: &Finished, real: &RealRuns, p
     input.label = Label::Measured;
     input.charges.clear();
     let mut warnings = real.warnings(point, experiment.real.pin);
+    for model in without_tokenizer(&finished.settings[point]) {
+        warnings.push(format!(
+            "{model}: its folder of weights has no tokenizer, so prompts became tokens by a hash of their words: pictures \
+             tell prompts apart and do not show them."
+        ));
+    }
     warnings.append(&mut input.warnings);
     input.warnings = warnings;
     for note in &mut input.systems {

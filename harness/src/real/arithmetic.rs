@@ -87,14 +87,14 @@ impl Arithmetic {
     /// # Errors
     /// Weights that are missing or have another shape, by name; a class that a model cannot make.
     pub fn load(setting: &Setting, workloads: &[Workload]) -> Result<Self, InputError> {
-        let (experiment, document) = (&setting.experiment, &setting.document);
-        let weights = |name: &str| match &experiment.real.weights {
-            Weights::Seed(seed) => dit::Weights::Seeded(*seed),
-            Weights::Folder(folder) => dit::Weights::Folder(at(setting, folder, name)),
-        };
+        let document = &setting.document;
         let source = |(index, model): (usize, &&'static ModelSpec)| {
             let config = config(setting, index, model)?;
-            Ok(Source { name: model.name.to_owned(), config, weights: weights(model.name) })
+            Ok(Source {
+                name: model.name.to_owned(),
+                config,
+                weights: weights(setting, model.name),
+            })
         };
         let sources: Result<Vec<_>, InputError> =
             setting.models.iter().enumerate().map(source).collect();
@@ -136,6 +136,22 @@ impl Arithmetic {
 pub(super) fn prompts(setting: &Setting) -> Prompts {
     let real = &setting.experiment.real;
     Prompts { texts: real.prompts.clone(), negative: real.negative_prompt.clone() }
+}
+
+/// Where a model's weights come from.
+fn weights(setting: &Setting, model: &str) -> dit::Weights {
+    match &setting.experiment.real.weights {
+        Weights::Seed(seed) => dit::Weights::Seeded(*seed),
+        Weights::Folder(folder) => dit::Weights::Folder(at(setting, folder, model)),
+    }
+}
+
+/// Models with weights of a folder that has no tokenizer, so that prompts say nothing to them.
+pub fn without_tokenizer(setting: &Setting) -> Vec<&'static str> {
+    let given = matches!(setting.experiment.real.weights, Weights::Folder(_));
+    let asked = given && !setting.experiment.real.prompts.is_empty();
+    let names = setting.models.iter().map(|model| model.name).filter(|_| asked);
+    names.filter(|name| weights(setting, name).tokenizer().is_none()).collect()
 }
 
 /// A model's folder of weights.

@@ -18,7 +18,7 @@ mod processes;
 mod ranks;
 mod run;
 
-pub use arithmetic::{Arithmetic, check};
+pub use arithmetic::{Arithmetic, check, without_tokenizer};
 pub use available::available;
 pub use communicators::{Communicators, StoreWorld};
 pub use configs::config as model_config;

@@ -298,7 +298,8 @@ fn gantt(
         true => "the whole run".to_owned(),
         false => {
             let (from, to) = (window.0.as_secs_f64(), window.1.as_secs_f64());
-            format!("{from:.0} to {to:.0} s of {:.0} s", end.as_secs_f64())
+            let digits = digits_of_a_stretch(to - from);
+            format!("{from:.digits$} to {to:.digits$} s of {:.digits$} s", end.as_secs_f64())
         }
     };
     let ranks = match first.ranks < first.world {
@@ -313,6 +314,11 @@ fn gantt(
         window,
     };
     picture(name, caption.to_owned(), chart.draw())
+}
+
+/// Decimals that tell the ends of a stretch of `length` seconds apart: two digits of its length.
+fn digits_of_a_stretch(length: f64) -> usize {
+    (1.0 - libm::floor(libm::log10(length.max(1e-9)))).clamp(0.0, 6.0) as usize
 }
 
 /// Rank-time by degree over time.

@@ -6,7 +6,7 @@ use crate::experiment::CollectiveKind;
 use crate::plot::Cdf;
 use crate::plot::axis::{Axis, Scale};
 use crate::plot::lines::{LineChart, Panel, Sample, Series};
-use crate::plot::palette::{BLUE, GREY, Marker, Stroke, VERMILLION};
+use crate::plot::palette::{BLUE, HELD, Marker, Stroke, VERMILLION};
 use crate::report::Picture;
 use plotters::style::RGBColor;
 
@@ -16,6 +16,9 @@ const MOST: usize = 8;
 fn stroke(color: RGBColor, dash: &'static [f64], marker: Marker) -> Stroke {
     Stroke { color, width: 2.0, dash, marker }
 }
+
+/// A pale band for a curve that others are meant to cover: where it keeps to one, both can be seen.
+const BAND: Stroke = Stroke { color: HELD, width: 7.0, dash: &[], marker: Marker::Triangle };
 
 /// Real against simulated latencies, a panel a system; `None` if nothing completed.
 pub(super) fn latencies(validation: &Validation) -> Option<Picture> {
@@ -43,11 +46,7 @@ fn panel(curve: &Curve) -> Option<Panel> {
     let all = [
         ("real (measured)", &curve.real, stroke(BLUE, &[], Marker::Circle)),
         ("simulated", &curve.simulated, stroke(VERMILLION, &[7.0, 4.0], Marker::Square)),
-        (
-            "simulated in hindsight (derived)",
-            &curve.hindsight,
-            stroke(GREY, &[2.0, 3.0], Marker::Triangle),
-        ),
+        ("simulated in hindsight (derived)", &curve.hindsight, BAND),
     ];
     let points = || all.iter().flat_map(|(_, cdf, _)| &cdf.points);
     let high = points().map(|point| point.0).fold(0.0, f64::max);

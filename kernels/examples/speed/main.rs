@@ -145,7 +145,7 @@ fn with_model<T>(family: Family, sizes: [usize; 5], run: impl FnOnce(&mut dyn Fn
             tokens: View::new(&tokens, config.width()),
             text: View::new(&text, config.text_dim),
             timestep: 500.0,
-            grid: [1, 32, count / 32],
+            grid: [1, 1, count],
         };
         model.predict(input, &mut Parallel::alone(), &mut scratch).expect("fits");
     };

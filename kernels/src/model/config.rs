@@ -43,12 +43,13 @@ pub struct Config {
 /// Configurations known by name.
 ///
 /// # Source
-/// The published ones: configuration files of Qwen-Image and of Wan2.2 (`wan2.2-a14b` is one of its two experts). Tiny and
-/// small ones are ours.
-pub const PRESETS: [(&str, Config); 7] = [
+/// The published ones: configuration files of Qwen-Image and of Wan2.2 (`wan2.2-a14b` is one of its two experts). Tiny,
+/// small and thin ones are ours.
+pub const PRESETS: [(&str, Config); 8] = [
     ("tiny-image", ours(Family::DualStream, 2, 8, 16, 64)),
     ("tiny-video", ours(Family::Video, 2, 8, 24, 64)),
     ("small-image", ours(Family::DualStream, 4, 8, 64, 256)),
+    ("thin-image", ours(Family::DualStream, 24, 8, 8, 64)),
     ("small-video", ours(Family::Video, 4, 8, 64, 256)),
     ("qwen-image", published(Family::DualStream, 60, 24, 12_288, 16, 3584)),
     ("wan2.2-ti2v-5b", published(Family::Video, 30, 24, 14_336, 48, 4096)),
@@ -101,6 +102,11 @@ impl Config {
     /// The configuration of this name.
     pub fn preset(name: &str) -> Option<Self> {
         PRESETS.iter().find(|(known, _)| *known == name).map(|(_, config)| config.clone())
+    }
+
+    /// Whether the preset of this name is ours, made for random weights, and not a published one.
+    pub fn is_ours(name: &str) -> bool {
+        ["tiny-", "small-", "thin-"].iter().any(|ours| name.starts_with(ours))
     }
 
     /// Elements of a row of activations.

@@ -28,7 +28,11 @@ pub fn latents(
     // Pictures that were predicted so far, and the samples that the steps began with.
     let (mut pictures, mut samples): (Vec<Matrix>, Vec<Matrix>) = (Vec::new(), Vec::new());
     for (at, levels) in sigmas.windows(2).enumerate() {
-        let v = velocity((levels[0] * 1000.0) as f32, &x)?;
+        let timestep = match method {
+            Method::Euler => levels[0] * 1000.0,
+            Method::Unipc => libm::floor(levels[0] * 1000.0),
+        };
+        let v = velocity(timestep as f32, &x)?;
         if method == Method::Euler {
             x = weighted(&[(1.0, &x), (levels[1] - levels[0], &v)]);
             continue;

@@ -25,7 +25,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The configuration of this name, one of [`model::PRESETS`]: `tiny` and `small` ones in f32, published ones in bf16.
+    /// The configuration of this name, one of [`model::PRESETS`]: ours in f32, published ones in bf16.
     ///
     /// ```
     /// use flexdit_kernels::pipeline::Config;
@@ -35,10 +35,12 @@ impl Config {
     /// ```
     pub fn preset(name: &str) -> Option<Self> {
         let transformer = model::Config::preset(name)?;
-        let ours = name.starts_with("tiny") || name.starts_with("small");
+        let ours = model::Config::is_ours(name);
         let image = transformer.family == model::Family::DualStream;
         let shift = match (name, image) {
             ("qwen-image", _) => Shift::Dynamic(Dynamic::QWEN_IMAGE),
+            // Wan2.2's configurations (`sample_shift`): 12 for text to video of A14B, 5 for the 5B.
+            ("wan2.2-a14b", _) => Shift::Constant(12.0),
             (_, true) => Shift::Constant(3.0),
             (_, false) => Shift::Constant(5.0),
         };

@@ -62,12 +62,21 @@ impl Solver {
         &self.schedule
     }
 
-    /// The timestep that the model is called with at the step of `state`: noise level times 1000.
+    /// The timestep that the model is called with at the step of `state`: noise level times 1000, for UniPC without its
+    /// fraction.
     ///
     /// # Panics
     /// If all steps are done.
+    ///
+    /// # Source
+    /// Wan's UniPC (`fm_solvers_unipc.py`) and diffusers' `UniPCMultistepScheduler` keep timesteps as whole numbers;
+    /// `FlowMatchEulerDiscreteScheduler` does not.
     pub fn timestep(&self, state: &State) -> f32 {
-        (self.schedule.sigmas()[state.step()] * 1000.0) as f32
+        let exact = self.schedule.sigmas()[state.step()] * 1000.0;
+        match self.method {
+            Method::Euler => exact as f32,
+            Method::Unipc => exact.trunc() as f32,
+        }
     }
 
     /// Takes one step: `velocity` is the model's prediction (noise minus picture) for `tokens` at [`Self::timestep`].

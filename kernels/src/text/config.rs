@@ -60,7 +60,7 @@ const QWEN_SKIP: usize = 34;
 
 impl Config {
     /// The configuration that belongs to the transformer of this name, one of [`PRESETS`](crate::model::PRESETS).
-    /// `tiny` and `small` ones are ours, for random weights; the others are published:
+    /// `tiny`, `small` and `thin` ones are ours, for random weights; the others are published:
     /// Qwen2.5-VL-7B's language model for Qwen-Image, UMT5-XXL for Wan.
     ///
     /// # Source
@@ -80,7 +80,7 @@ impl Config {
             pad: false,
         };
         Some(match name {
-            "tiny-image" => ours(Family::Decoder, 2, 4, 64),
+            "tiny-image" | "thin-image" => ours(Family::Decoder, 2, 4, 64),
             "tiny-video" => ours(Family::T5, 2, 4, 64),
             "small-image" => ours(Family::Decoder, 4, 8, 256),
             "small-video" => ours(Family::T5, 4, 8, 256),

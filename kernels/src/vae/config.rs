@@ -69,7 +69,7 @@ const DEVIATION_16: [f32; 16] = [
 
 impl Config {
     /// The configuration that belongs to the transformer of this name, one of [`PRESETS`](crate::model::PRESETS).
-    /// `tiny` and `small` ones are ours, for random weights; the others are published.
+    /// `tiny`, `small` and `thin` ones are ours, for random weights; the others are published.
     /// Latents of images are smaller by (1, 8, 8), of videos by (4, 8, 8), of wan2.2-ti2v-5b by (4, 16, 16).
     pub fn preset(name: &str) -> Option<Self> {
         let sized =
@@ -90,7 +90,7 @@ impl Config {
             ..sized(16, 96, 2, video)
         };
         Some(match name {
-            "tiny-image" => sized(4, 4, 0, false),
+            "tiny-image" | "thin-image" => sized(4, 4, 0, false),
             "tiny-video" => sized(4, 4, 0, true),
             "small-image" => sized(4, 24, 1, false),
             "small-video" => sized(4, 24, 1, true),

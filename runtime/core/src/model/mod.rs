@@ -293,6 +293,7 @@ mod tests {
             ("tiny-image", 128, 2),
             ("tiny-video", 192, 2),
             ("small-image", 512, 4),
+            ("thin-image", 64, 24),
             ("small-video", 512, 4),
         ];
         assert_eq!(widths.len(), MODELS.len());

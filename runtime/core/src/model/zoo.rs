@@ -7,7 +7,7 @@ use super::{Blocks, Guidance, ModelSpec};
 /// # Source
 /// The models' published configurations. `wan2.2-a14b` keeps both of its 14 B experts resident. Those named `tiny` and `small`
 /// are ours, for real runs on a CPU: the kernels' presets of the same names, with parameters of the transformer.
-pub static MODELS: [ModelSpec; 12] = [
+pub static MODELS: [ModelSpec; 13] = [
     ModelSpec {
         name: "qwen-image",
         vae_down: [1, 8, 8],
@@ -180,6 +180,22 @@ pub static MODELS: [ModelSpec; 12] = [
         text_tokens: 64,
         text_dim: 256,
         params: 38_879_504,
+        guidance: Guidance::OnRequest,
+        steps: 20,
+        history: 0,
+    },
+    ModelSpec {
+        name: "thin-image",
+        vae_down: [1, 8, 8],
+        channels: 4,
+        patch: [1, 2, 2],
+        blocks: Blocks::Joint { dual: 24, single: 0 },
+        heads: 8,
+        head_dim: 8,
+        ffn: 256,
+        text_tokens: 64,
+        text_dim: 64,
+        params: 3_621_072,
         guidance: Guidance::OnRequest,
         steps: 20,
         history: 0,

@@ -26,6 +26,17 @@ pub enum Weights {
     Folder(PathBuf),
 }
 
+impl Weights {
+    /// The file of the model's own tokenizer, if the weights' folder has a folder for it. Prompts become tokens by a hash of
+    /// their words where there is none.
+    pub fn tokenizer(&self) -> Option<PathBuf> {
+        let Self::Folder(path) = self else { return None };
+        let [folder, file] = TOKENIZER;
+        let folder = path.join(folder);
+        folder.is_dir().then(|| folder.join(file))
+    }
+}
+
 /// Weights of text encoder, transformer and VAE.
 pub(super) type Parts<'a> = [&'a mut dyn WeightSource; 3];
 
@@ -66,7 +77,7 @@ impl Source {
 
     fn pipeline(&self, prompts: &Prompts) -> Result<Pipeline> {
         self.config.check()?;
-        let tokenizer = self.tokenizer().filter(|_| !prompts.texts.is_empty());
+        let tokenizer = self.weights.tokenizer().filter(|_| !prompts.texts.is_empty());
         let tokenizer = tokenizer.map(|path| Tokenizer::open(&path)).transpose()?;
         let load = |[text, transformer, vae]: Parts<'_>| {
             Pipeline::load(&self.config, [text, transformer, vae])
@@ -76,14 +87,6 @@ impl Source {
             Some(tokenizer) => pipeline.with_tokenizer(tokenizer),
             None => pipeline,
         })
-    }
-
-    /// The file of the model's own tokenizer, if the weights' folder has one for it.
-    fn tokenizer(&self) -> Option<PathBuf> {
-        let Weights::Folder(path) = &self.weights else { return None };
-        let [folder, file] = TOKENIZER;
-        let folder = path.join(folder);
-        folder.is_dir().then(|| folder.join(file))
     }
 
     /// What the kernels say of this model.

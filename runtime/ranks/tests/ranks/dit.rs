@@ -8,7 +8,7 @@ use flexdit_core::model::{Blocks, ModelSpec, model};
 use flexdit_core::{
     Bytes, ClassId, ModelId, Nanos, Parallelism, Rank, Request, RequestId, Shape, System, Workload,
 };
-use flexdit_kernels::model::{Family, PRESETS};
+use flexdit_kernels::model::{Config as Sizes, Family, PRESETS};
 use flexdit_kernels::pipeline::Config;
 use flexdit_ranks::dit::{Dit, DitError, Picture, Source, Weights};
 use flexdit_ranks::{
@@ -178,7 +178,7 @@ fn core_and_kernels_mean_the_same_models() {
             Family::Video => Blocks::Cross { layers: dit.layers as u32 },
         };
         assert_eq!(spec.blocks, blocks, "{name}");
-        let ours = name.starts_with("tiny") || name.starts_with("small");
+        let ours = Sizes::is_ours(name);
         // Published counts are round, and a14b has two experts.
         let experts = if name == "wan2.2-a14b" { 2 } else { 1 };
         let apart = spec.params.abs_diff(experts * dit.parameters());
@@ -189,7 +189,7 @@ fn core_and_kernels_mean_the_same_models() {
         assert_eq!(spec.history as usize, counted, "{name}");
         assert!(!less || config.method.history() == 3, "{name}: no difference to document");
     }
-    assert_eq!(common, 7);
+    assert_eq!(common, 8);
 }
 
 #[test]
