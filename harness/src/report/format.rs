@@ -15,6 +15,11 @@ pub fn number(value: f64) -> String {
     group_digits(&format!("{value:.digits$}"))
 }
 
+/// Decimals that tell the ends of a stretch of this length apart: its first two digits.
+pub fn decimals(length: f64) -> usize {
+    (1.0 - libm::floor(libm::log10(length.max(1e-9)))).clamp(0.0, 6.0) as usize
+}
+
 /// A share as a percentage with one decimal.
 pub fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
@@ -54,5 +59,6 @@ mod tests {
         assert_eq!(change(0.62), "-38.0 %");
         assert_eq!(change(0.999_99), "+0.0 %");
         assert_eq!(percent(0.4567), "45.7 %");
+        assert_eq!([321.0, 32.0, 3.2, 0.32, 0.032, 0.0].map(decimals), [0, 0, 1, 2, 3, 6]);
     }
 }

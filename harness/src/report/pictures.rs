@@ -1,6 +1,7 @@
 //! Which pictures a report has and what they show.
 
 use super::document::Picture;
+use super::format::decimals;
 use super::input::{ReportInput, Role};
 use super::sweep::{Sweep, SweepKind};
 use super::view::{self, Metric, metric_words};
@@ -298,7 +299,7 @@ fn gantt(
         true => "the whole run".to_owned(),
         false => {
             let (from, to) = (window.0.as_secs_f64(), window.1.as_secs_f64());
-            let digits = digits_of_a_stretch(to - from);
+            let digits = decimals(to - from);
             format!("{from:.digits$} to {to:.digits$} s of {:.digits$} s", end.as_secs_f64())
         }
     };
@@ -314,11 +315,6 @@ fn gantt(
         window,
     };
     picture(name, caption.to_owned(), chart.draw())
-}
-
-/// Decimals that tell the ends of a stretch of `length` seconds apart: two digits of its length.
-fn digits_of_a_stretch(length: f64) -> usize {
-    (1.0 - libm::floor(libm::log10(length.max(1e-9)))).clamp(0.0, 6.0) as usize
 }
 
 /// Rank-time by degree over time.
