@@ -44,7 +44,7 @@ fn every_shipped_profile_reads_and_names_the_schema() {
             assert!(text.starts_with("# yaml-language-server: $schema=schema.json\n"));
         }
     }
-    assert_eq!(files, 16);
+    assert_eq!(files, 17);
 }
 
 fn shape(height: u32, width: u32, frames: u32, guidance: bool, steps: u32) -> Shape {
