@@ -180,6 +180,7 @@ fn a_tokenizer_that_this_build_cannot_read_is_refused_with_the_feature() {
         save(&file, &specs, &mut Seeded::new(1), DType::F32).unwrap();
     }
     // Without a tokenizer of its own a stand-in makes the tokens, and the report says so.
+    assert_eq!(pictures(folder.path(), &[], |_, _| {}).len(), 6);
     let run = ["run", "exp.yaml", "--engine", "cpu", "--out", "out"];
     let (code, out, error) = flexdit(folder.path(), &run);
     assert_eq!(code, 0, "{out}{error}");

@@ -118,12 +118,18 @@ fn nice_step(rough: f64) -> f64 {
     found.unwrap_or(base * 10.0)
 }
 
+/// Decimals of `value` with so many significant digits, six at the most; what has them before the point has none.
+pub fn decimals(value: f64, digits: u8) -> usize {
+    let last = f64::from(digits) - 1.0;
+    (last - libm::floor(libm::log10(value.abs()))).clamp(0.0, 6.0) as usize
+}
+
 /// `value` with at most three significant decimals and no trailing zeros.
 pub fn plain(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
-    let digits = (2.0 - libm::floor(libm::log10(value.abs()))).clamp(0.0, 6.0) as usize;
+    let digits = decimals(value, 3);
     let text = format!("{value:.digits$}");
     let text = if text.contains('.') {
         text.trim_end_matches('0').trim_end_matches('.').to_owned()

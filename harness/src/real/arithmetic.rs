@@ -10,7 +10,6 @@ use flexdit_core::model::CPU;
 use flexdit_core::model::ModelSpec;
 use flexdit_kernels::pipeline::Config;
 use flexdit_ranks::dit::{self, Dit, Prompts, Source};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The models of a sweep point, loaded once for all its runs.
@@ -93,7 +92,7 @@ impl Arithmetic {
             Ok(Source {
                 name: model.name.to_owned(),
                 config,
-                weights: weights(setting, model.name),
+                weights: loadable(weights(setting, model.name)),
             })
         };
         let sources: Result<Vec<_>, InputError> =
@@ -138,11 +137,19 @@ pub(super) fn prompts(setting: &Setting) -> Prompts {
     Prompts { texts: real.prompts.clone(), negative: real.negative_prompt.clone() }
 }
 
-/// Where a model's weights come from.
-fn weights(setting: &Setting, model: &str) -> dit::Weights {
+/// Where a model's weights come from: a folder is the model's own.
+pub(super) fn weights(setting: &Setting, model: &str) -> Weights {
     match &setting.experiment.real.weights {
-        Weights::Seed(seed) => dit::Weights::Seeded(*seed),
-        Weights::Folder(folder) => dit::Weights::Folder(at(setting, folder, model)),
+        Weights::Seed(seed) => Weights::Seed(*seed),
+        Weights::Folder(folder) => Weights::Folder(setting.folder.join(folder).join(model)),
+    }
+}
+
+/// The same as ranks take it.
+pub(super) fn loadable(weights: Weights) -> dit::Weights {
+    match weights {
+        Weights::Seed(seed) => dit::Weights::Seeded(seed),
+        Weights::Folder(folder) => dit::Weights::Folder(folder),
     }
 }
 
@@ -151,10 +158,5 @@ pub fn without_tokenizer(setting: &Setting) -> Vec<&'static str> {
     let given = matches!(setting.experiment.real.weights, Weights::Folder(_));
     let asked = given && !setting.experiment.real.prompts.is_empty();
     let names = setting.models.iter().map(|model| model.name).filter(|_| asked);
-    names.filter(|name| weights(setting, name).tokenizer().is_none()).collect()
-}
-
-/// A model's folder of weights.
-pub(super) fn at(setting: &Setting, folder: &std::path::Path, model: &str) -> PathBuf {
-    setting.folder.join(folder).join(model)
+    names.filter(|name| loadable(weights(setting, name)).tokenizer().is_none()).collect()
 }

@@ -2,14 +2,14 @@
 //!
 //! Invariant: a process computes with the models, the weights and the seed of the run that starts it.
 
-use super::arithmetic::{at, prompts};
+use super::arithmetic::{loadable, prompts, weights};
 use super::communicators::Communicators;
 use super::configs;
 use crate::campaign::Setting;
 use crate::experiment::{CollectiveKind, Weights};
 use flexdit_core::Rank;
 use flexdit_core::model::model;
-use flexdit_ranks::dit::{self, Dit, Prompts, Source};
+use flexdit_ranks::dit::{Dit, Prompts, Source};
 use flexdit_ranks::process::{Processes, Settings, SharedWorld, World, serve};
 use flexdit_ranks::{Compute, GroupFree, RunError};
 use serde::{Deserialize, Serialize};
@@ -45,14 +45,10 @@ pub(super) fn start(
             Arc::new(Communicators::serve().map_err(|error| refused(&error))?)
         }
     };
-    let weights = |name: &str| match &setting.experiment.real.weights {
-        Weights::Seed(seed) => Weights::Seed(*seed),
-        Weights::Folder(folder) => Weights::Folder(at(setting, folder, name)),
-    };
     let spec = Spec {
         collectives,
         models: setting.models.iter().map(|model| model.name.to_owned()).collect(),
-        weights: setting.models.iter().map(|model| weights(model.name)).collect(),
+        weights: setting.models.iter().map(|model| weights(setting, model.name)).collect(),
         configs: setting.models.iter().map(|model| configs::file(setting, model.name)).collect(),
         prompts: prompts(setting),
         seed,
@@ -88,10 +84,7 @@ pub fn rank() -> std::io::Result<()> {
 fn load(spec: Spec) -> Result<Arc<dyn Compute>, String> {
     let Spec { models, weights, configs, prompts, seed, .. } = spec;
     let source = |((name, weights), file): ((&String, Weights), Option<PathBuf>)| {
-        let weights = match weights {
-            Weights::Seed(seed) => dit::Weights::Seeded(seed),
-            Weights::Folder(folder) => dit::Weights::Folder(folder),
-        };
+        let weights = loadable(weights);
         let missing = || format!("the kernels have no model `{name}`");
         let spec = model(name).ok_or_else(missing)?;
         let config = configs::config(spec, file.as_deref()).map_err(|error| error.to_string())?;

@@ -1,7 +1,7 @@
 //! Numbers as the tables print them.
 
 use crate::metrics::stats::Interval;
-use crate::plot::axis::group_digits;
+use crate::plot::axis::{decimals, group_digits};
 
 /// What stands for a value that is not defined.
 pub const NONE: &str = "n/a";
@@ -11,13 +11,8 @@ pub fn number(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
-    let digits = (2.0 - libm::floor(libm::log10(value.abs()))).clamp(0.0, 6.0) as usize;
+    let digits = decimals(value, 3);
     group_digits(&format!("{value:.digits$}"))
-}
-
-/// Decimals that tell the ends of a stretch of this length apart: its first two digits.
-pub fn decimals(length: f64) -> usize {
-    (1.0 - libm::floor(libm::log10(length.max(1e-9)))).clamp(0.0, 6.0) as usize
 }
 
 /// A share as a percentage with one decimal.
@@ -59,6 +54,7 @@ mod tests {
         assert_eq!(change(0.62), "-38.0 %");
         assert_eq!(change(0.999_99), "+0.0 %");
         assert_eq!(percent(0.4567), "45.7 %");
-        assert_eq!([321.0, 32.0, 3.2, 0.32, 0.032, 0.0].map(decimals), [0, 0, 1, 2, 3, 6]);
+        let two = [321.0, 32.0, 3.2, 0.32, 0.032, 0.0].map(|length| decimals(length, 2));
+        assert_eq!(two, [0, 0, 1, 2, 3, 6]);
     }
 }

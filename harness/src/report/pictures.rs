@@ -1,12 +1,11 @@
 //! Which pictures a report has and what they show.
 
 use super::document::Picture;
-use super::format::decimals;
 use super::input::{ReportInput, Role};
 use super::sweep::{Sweep, SweepKind};
 use super::view::{self, Metric, metric_words};
 use crate::plot::area::DegreeChart;
-use crate::plot::axis::{Axis, Scale, Tick, plain};
+use crate::plot::axis::{Axis, Scale, Tick, decimals, plain};
 use crate::plot::bars::{Bar, GroupedBars, LyingBars, Part, Row};
 use crate::plot::gantt::GanttChart;
 use crate::plot::lines::{LineChart, Panel, Sample, Series};
@@ -299,7 +298,7 @@ fn gantt(
         true => "the whole run".to_owned(),
         false => {
             let (from, to) = (window.0.as_secs_f64(), window.1.as_secs_f64());
-            let digits = decimals(to - from);
+            let digits = decimals(to - from, 2);
             format!("{from:.digits$} to {to:.digits$} s of {:.digits$} s", end.as_secs_f64())
         }
     };
